@@ -1,0 +1,21 @@
+"""Print a pip constraints file with the oldest dependencies that pyproject.toml declares.
+
+Backends are left as pip chooses them: the extras `jax`, `tensorflow` and `torch` name the
+versions that the suite runs with, and `make test` runs with them already.
+"""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def lowest_versions(pyproject: Path) -> list[str]:
+    """Turn every `name>=bound` of the library and its command line into `name==bound`."""
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    requirements = project["dependencies"] + project["optional-dependencies"]["cli"]
+    return [requirement.replace(">=", "==") for requirement in requirements]
+
+
+if __name__ == "__main__":
+    print("\n".join(lowest_versions(ROOT / "pyproject.toml")))
