@@ -14,6 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Read by the type checker, never run: it holds wrong calls on purpose.
+collect_ignore = ["typing"]
+
 hypothesis.settings.register_profile(
     "lossmith",
     deadline=None,

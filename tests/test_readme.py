@@ -1,0 +1,54 @@
+"""The Python blocks of README.md run as they stand, in order, and print what they say.
+
+A block that begins with `# name.py` is a file of that name, for the later ones to import. A
+`text` block right after a `python` block is the output; `...` in it stands for anything.
+"""
+
+import doctest
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+BLOCK = re.compile(
+    r"^```python\n(.*?)^```\n(?:\s*^```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE
+)
+
+RUN_BLOCKS = """
+    import contextlib, io, json, pathlib, re, sys
+
+    def run(code, namespace={"__name__": "__main__"}):
+        file = re.match(r"# (\\w+\\.py)\\n", code)
+        if file:
+            pathlib.Path(file[1]).write_text(code)
+            return ""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, "README.md", "exec"), namespace)
+        return printed.getvalue()
+
+    blocks = json.loads(pathlib.Path(sys.argv[1]).read_text())
+    print(json.dumps([run(code) for code in blocks]))
+"""
+
+
+def test_readme_runs_and_prints_what_it_says(
+    fresh_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    blocks = BLOCK.findall(README.read_text(encoding="utf-8"))
+    assert blocks
+    codes = tmp_path / "blocks.json"
+    codes.write_text(json.dumps([code for code, _ in blocks]), encoding="utf-8")
+
+    printed = fresh_process(RUN_BLOCKS, codes)
+
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    same = doctest.OutputChecker().check_output
+    wrong = [
+        f"\n{code}printed\n{got}instead of\n{expected}"
+        for (code, expected), got in zip(blocks, printed, strict=True)
+        if expected and not same(expected, got, options)
+    ]
+    assert not wrong, "".join(wrong)
