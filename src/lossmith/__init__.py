@@ -1,0 +1,41 @@
+"""Losses that Keras lacks, written once: fixed, checked, saved and loaded by value.
+
+Import lossmith before Keras and it chooses an installed backend (`KERAS_BACKEND` wins).
+"""
+
+import importlib
+from types import ModuleType
+
+from lossmith import distances, losses
+from lossmith.core import (
+    Array,
+    Fraction,
+    Loss,
+    NonNegative,
+    Positive,
+    UnitInterval,
+    get,
+    loss,
+)
+
+__version__ = "0.1.0"
+__all__ = [
+    "Array",
+    "Fraction",
+    "Loss",
+    "NonNegative",
+    "Positive",
+    "UnitInterval",
+    "distances",
+    "get",
+    "loss",
+    "losses",
+    "siamese",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Load the heavier parts when they are first used."""
+    if name in ("siamese", "datasets"):
+        return importlib.import_module(f"lossmith.{name}")
+    raise AttributeError(f"module 'lossmith' has no attribute {name!r}")

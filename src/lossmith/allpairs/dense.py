@@ -1,0 +1,77 @@
+"""Supervised contrastive loss, over the dense matrix of similarities."""
+
+from typing import Any
+
+from lossmith.core import Loss, Positive
+from lossmith.core.backend import keras
+from lossmith.core.numerics import square_root
+from lossmith.core.reduction import divide_or_zero
+
+ops = keras.ops
+
+
+class SupervisedContrastive(Loss):
+    """Supervised contrastive loss: every item against all others of its batch.
+
+    With `s_ij` the cosine similarity of embeddings i and j over `temperature`, P(i) the other items
+    of the class of i, and A(i) all other items:
+    `L_i = mean over p in P(i) of [log(sum over a in A(i) of exp(s_ia)) - s_ip]`,
+    averaged over the items that have another of their class. 0 if none has.
+
+    It learns from all B^2 pairs of a batch at once. Batches should hold several items of each
+    class. Memory grows with B^2.
+
+    Weights: an item of weight w counts w times as an anchor, as a positive and as a negative, but
+    is never its own positive; weight 0 takes it out.
+
+    Shapes: y_true integer class ids `(N,)`; y_pred embeddings `(N, D)` of any length (they are
+    normalised here). Batchwise.
+
+    Args:
+        temperature: how sharply near negatives are weighed; greater than 0.
+
+    Reference: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020 (the variant L_out).
+
+    >>> import lossmith as ls
+    >>> embeddings = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+    >>> loss = ls.losses.supervised_contrastive(temperature=0.5)
+    >>> print(f"{loss([0, 0, 1, 1], embeddings):.4f}")
+    0.2395
+    """
+
+    targets = "class"
+    batchwise = True
+    temperature: Positive = 0.1
+
+    def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The mean over the anchors that have a positive."""
+        weights = ops.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
+        unit = _unit(y_pred)
+        similarity = ops.matmul(unit, ops.transpose(unit)) / self.temperature
+        others = 1.0 - ops.eye(ops.shape(y_pred)[0], dtype=similarity.dtype)
+        same = ops.cast(ops.equal(y_true[:, None], y_true[None, :]), similarity.dtype) * others
+        column = weights[None, :]
+        partition = _log_sum_exp(similarity, others * column)
+        positives = ops.sum(same * column, axis=1)
+        attraction = divide_or_zero(ops.sum(same * column * similarity, axis=1), positives)
+        anchors = weights * ops.cast(positives > 0, similarity.dtype)
+        return divide_or_zero(ops.sum(anchors * (partition - attraction)), ops.sum(anchors))
+
+
+def _unit(embeddings: Any) -> Any:
+    length = square_root(ops.sum(ops.square(embeddings), axis=-1, keepdims=True))
+    return divide_or_zero(embeddings, length)
+
+
+def _log_sum_exp(logits: Any, weights: Any) -> Any:
+    """`log(sum_j w_ij exp(l_ij))` for each row; 0 for a row without weight."""
+    present = weights > 0
+    largest = ops.max(ops.where(present, logits, -1e30 * ops.ones_like(logits)), axis=1)
+    largest = ops.stop_gradient(ops.where(largest > -1e29, largest, ops.zeros_like(largest)))
+    shifted = ops.where(present, logits - largest[:, None], ops.zeros_like(logits))
+    total = ops.sum(weights * ops.exp(shifted), axis=1)
+    empty = ops.equal(total, 0)
+    return ops.where(empty, 0.0, largest + ops.log(ops.where(empty, 1.0, total)))
+
+
+supervised_contrastive = SupervisedContrastive()

@@ -1,0 +1,80 @@
+"""The one place that knows which Keras backend runs.
+
+Importing this module chooses a backend if nobody has: `KERAS_BACKEND` wins, then `keras.json` if
+the backend it names is installed, then the first installed of TensorFlow, JAX and PyTorch. The
+choice has to be made before Keras is imported, so every other module of lossmith imports Keras
+through this one or after it.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+"""Keras' name of each backend, and the package that has to be installed for it."""
+
+
+def installed_backends() -> list[str]:
+    """The backends whose package is installed, in lossmith's order, found without importing any."""
+    return [name for name, package in BACKENDS.items() if importlib.util.find_spec(package)]
+
+
+def _configured_backend() -> str | None:
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    try:
+        return str(json.loads((home / "keras.json").read_text(encoding="utf-8")).get("backend"))
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def choose_backend() -> None:
+    """Set `KERAS_BACKEND` to an installed backend unless the choice has been made already.
+
+    Raises:
+        ImportError: if no backend is installed.
+    """
+    if "keras" in sys.modules or "KERAS_BACKEND" in os.environ:
+        return
+    installed = installed_backends()
+    if not installed:
+        raise ImportError(
+            "lossmith needs a Keras backend and found none of TensorFlow, JAX and PyTorch. "
+            "Install one: pip install 'lossmith[jax]' (or lossmith[tensorflow], lossmith[torch])."
+        )
+    configured = _configured_backend()
+    os.environ["KERAS_BACKEND"] = configured if configured in installed else installed[0]
+
+
+choose_backend()
+
+import keras as keras  # noqa: E402 - the backend has to be chosen first
+
+
+def is_concrete(tensor: Any) -> bool:
+    """Whether the values of `tensor` can be seen now, outside of any traced or compiled step."""
+    name = keras.backend.backend()
+    if name == "jax":
+        import jax
+
+        return not isinstance(tensor, jax.core.Tracer)
+    if name == "tensorflow":
+        return hasattr(tensor, "numpy")
+    if name == "torch":
+        import torch
+
+        return not (torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(tensor))
+    return isinstance(tensor, np.ndarray)
+
+
+def replica_count() -> int:
+    """How many replicas sum their gradients: more than one only under `tf.distribute`."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)

@@ -1,0 +1,256 @@
+"""Reading what the author of a loss wrote, and refusing early what cannot work or be saved."""
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from lossmith.core import hyperparameters as hp
+from lossmith.core import registry
+from lossmith.core.hyperparameters import REQUIRED, Hyperparameter
+
+_SETTINGS = ("name", "reduction", "dtype")
+_OWN_FIELDS = ("targets", "batchwise", "aliases", *_SETTINGS)
+_PREDICTION_NAMES = frozenset(
+    {"y_pred", "y_hat", "yhat", "pred", "preds", "prediction", "predictions", "output", "outputs",
+     "logits"}
+)  # fmt: skip
+_TARGET_NAMES = frozenset(
+    {"y_true", "true", "target", "targets", "label", "labels", "y", "ground_truth"}
+)
+_ADVICE_ON_CLOSURES = (
+    "Make it a keyword of the formula instead, `def formula(y_true, y_pred, *, threshold=1.0)`, "
+    "and write `loss(threshold=...)` where you called the factory."
+)
+
+
+def check_saveable(owner: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that a saved model could not find again.
+
+    Raises:
+        TypeError: for a lambda or a function with free variables, saying what to write.
+    """
+    if function.__name__ == "<lambda>":
+        raise TypeError(f"{owner}: a lambda cannot be saved with a model. Write it with `def`.")
+    code, cells = function.__code__, function.__closure__ or ()
+    free = [
+        name
+        for name, cell in zip(code.co_freevars, cells, strict=True)
+        if name != "__class__" and not _holds_module(cell)
+    ]
+    if free:
+        raise TypeError(
+            f"{owner}: the formula reads {', '.join(f'`{name}`' for name in free)} from the "
+            f"function around it, which is lost by save and load. {_ADVICE_ON_CLOSURES}"
+        )
+
+
+def _holds_module(cell: Any) -> bool:
+    try:
+        return isinstance(cell.cell_contents, types.ModuleType)
+    except ValueError:
+        return False
+
+
+def check_tensors(owner: str, parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Check that a formula takes y_true and y_pred first, and return its other parameters.
+
+    Raises:
+        TypeError: if it takes fewer, has them swapped, or takes `*args` or `**kwargs`.
+    """
+    parameters = list(parameters)
+    tensors = [p for p in parameters[:2] if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(tensors) < 2 or any(p.default is not REQUIRED for p in tensors):
+        raise TypeError(f"{owner}: a formula starts with two tensors: (y_true, y_pred, ...).")
+    first, second = (p.name for p in tensors)
+    if first.lower() in _PREDICTION_NAMES or second.lower() in _TARGET_NAMES:
+        raise TypeError(
+            f"{owner}: the arguments ({first}, {second}) are swapped: Keras passes the targets "
+            "first. Write (y_true, y_pred)."
+        )
+    rest = parameters[2:]
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in rest):
+        raise TypeError(
+            f"{owner}: *args and **kwargs hide the hyperparameters: name each of them with a "
+            "default."
+        )
+    return rest
+
+
+def check_call(cls: Any) -> None:
+    """Check the `call` that a class defines.
+
+    Raises:
+        TypeError: if it takes other tensors than (y_true, y_pred), or cannot be saved.
+    """
+    call = vars(cls).get("call")
+    if call is None:
+        return
+    if not inspect.isfunction(call):
+        raise TypeError(f"{cls.__name__}: `call` must be a method, call(self, y_true, y_pred).")
+    check_saveable(cls.__name__, call)
+    parameters = list(inspect.signature(call).parameters.values())[1:]
+    for extra in check_tensors(cls.__name__, parameters):
+        if extra.name == "sample_weight" and extra.default is None and cls.batchwise:
+            continue
+        raise TypeError(
+            f"{cls.__name__}: call takes (self, y_true, y_pred) and nothing else; "
+            f"`{extra.name}` belongs in a field of the class or in __init__."
+            if extra.name != "sample_weight"
+            else f"{cls.__name__}: weights are applied for you to the values of each sample; only "
+            "a loss with batchwise = True takes `sample_weight=None` itself."
+        )
+
+
+def classic_signature(cls: Any, base: type) -> inspect.Signature | None:
+    """The signature of the author's `__init__` without `self`, `None` if there is none."""
+    if cls.__init__ is base.__init__:  # type: ignore[misc]
+        return None
+    signature = inspect.signature(cls.__init__)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def hyperparameters_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
+    """What `cls` declares: the parameters of its `__init__`, or else its annotated fields.
+
+    Raises:
+        TypeError: if a name is reserved or a type hint cannot be resolved.
+    """
+    fields = _fields_of(cls, base)
+    if cls._signature is None:
+        declared = fields
+    else:
+        hints = _resolved_parameters(cls)
+        declared = {
+            name: Hyperparameter(
+                name, hints.get(name, getattr(fields.get(name), "hint", Any)), p.default
+            )
+            for name, p in cls._signature.parameters.items()
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name not in _SETTINGS
+        }
+    hp.refuse_reserved(cls.__name__, declared)
+    return declared
+
+
+def _fields_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
+    fields: dict[str, Hyperparameter] = {}
+    for klass in reversed(cls.__mro__):
+        if not issubclass(klass, base) or klass is base:
+            continue
+        written = {
+            name: hint
+            for name, hint in vars(klass).get("__annotations__", {}).items()
+            if name not in _OWN_FIELDS and not _is_class_variable(hint)
+        }
+        hints = hp.resolve_hints(written, _namespace(klass), cls.__name__)
+        for name, hint in hints.items():
+            fields[name] = Hyperparameter(name, hint, vars(klass).get(name, REQUIRED))
+    return fields
+
+
+def _is_class_variable(hint: Any) -> bool:
+    if isinstance(hint, str):
+        return "ClassVar" in hint
+    return hint is ClassVar or typing.get_origin(hint) is ClassVar
+
+
+def _resolved_parameters(cls: Any) -> dict[str, Any]:
+    written = {
+        name: p.annotation
+        for name, p in cls._signature.parameters.items()
+        if p.annotation is not REQUIRED and name not in _SETTINGS and p.kind != p.VAR_KEYWORD
+    }
+    return hp.resolve_hints(written, _namespace(cls), cls.__name__)
+
+
+def _namespace(cls: type) -> Mapping[str, Any]:
+    module = sys.modules.get(cls.__module__)
+    return {**vars(module)} if module else {}
+
+
+def bind_classic(
+    owner: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Name the positional arguments of a classic `__init__`.
+
+    Raises:
+        TypeError: if there are too many, or one is given twice.
+    """
+    positional = [
+        p.name
+        for p in signature.parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(args) > len(positional):
+        raise TypeError(
+            f"{owner} takes {len(positional)} positional arguments ({', '.join(positional)}); "
+            f"got {len(args)}. Tensors go to the loss that {owner}(...) makes."
+        )
+    named = dict(zip(positional, args, strict=False))
+    twice = named.keys() & kwargs.keys()
+    if twice:
+        raise TypeError(f"{owner}: `{min(twice)}` is given twice.")
+    return {**named, **kwargs}
+
+
+def accepted_settings(signature: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of name, reduction and dtype that a classic `__init__` takes itself."""
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    return {key: v for key, v in settings.items() if takes_all or key in signature.parameters}
+
+
+def positional_error(
+    owner: str, args: tuple[Any, ...], declared: Mapping[str, Hyperparameter]
+) -> TypeError:
+    """The error for hyperparameters (or tensors) given to a class by position."""
+    if len(args) > 1 or _looks_like_tensor(args[0]):
+        return TypeError(
+            f"{owner} is a class: make a loss first, then give it the tensors: "
+            f"{owner}()(y_true, y_pred)."
+        )
+    return TypeError(f"{owner} takes its hyperparameters by keyword: {_example(owner, declared)}.")
+
+
+def call_error(
+    owner: str,
+    has_targets: bool,
+    declared: Mapping[str, Hyperparameter],
+    changes: Mapping[str, Any],
+) -> TypeError:
+    """The error for a call that is neither with two tensors nor with keywords only."""
+    if changes and has_targets:
+        return TypeError(
+            f"{owner}: hyperparameters and tensors go in two calls: "
+            f"{owner}({next(iter(changes))}=...)(y_true, y_pred)."
+        )
+    return TypeError(
+        f"{owner} was called with one argument: it takes two tensors, {owner}(y_true, y_pred), or "
+        f"hyperparameters by keyword, {_example(owner, declared)}."
+    )
+
+
+def _example(owner: str, declared: Mapping[str, Hyperparameter]) -> str:
+    return f"{owner}({next(iter(declared), 'reduction')}=...)"
+
+
+def _looks_like_tensor(value: Any) -> bool:
+    return isinstance(value, list | tuple) or bool(getattr(value, "shape", ()))
+
+
+def public_name(cls: Any) -> str:
+    """The name under which the author wrote the loss: of the function or of the class."""
+    written = vars(cls).get("_written_as")
+    return str(written) if written else cls.__qualname__.replace("<locals>.", "")
+
+
+def reference(cls: type) -> type | str:
+    """What a pickle refers to: the class if it can be imported, else its registered name."""
+    module: Any = sys.modules.get(cls.__module__)
+    try:
+        found = functools.reduce(getattr, cls.__qualname__.split("."), module)
+    except AttributeError:
+        found = None
+    return cls if found is cls else registry.registered_name(cls)

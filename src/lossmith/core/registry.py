@@ -1,0 +1,145 @@
+"""Names: where a saved loss finds its class again, and where a string finds a loss."""
+
+import difflib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from lossmith.core.backend import keras
+
+_classes: dict[str, type] = {}
+"""Every class made with lossmith, by registered name: `package>name`."""
+
+
+def package_of(module: str) -> str:
+    """The package under which the losses of `module` are registered.
+
+    A script that is run and the same file imported are one package, so that a model saved by
+    `python train.py` can be loaded by a program that imports `train`.
+    """
+    if module.startswith(("lossmith.losses.", "lossmith.allpairs.")):
+        return "lossmith"
+    if module != "__main__":
+        return module
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    file = getattr(main, "__file__", None)
+    return Path(file).stem if file else "__main__"
+
+
+def register(cls: type, package: str, name: str) -> None:
+    """Make `cls` known to Keras and to `get` as `package>name`."""
+    keras.saving.register_keras_serializable(package, name)(cls)
+    _classes[f"{package}>{name}"] = cls
+
+
+def registered_name(cls: type) -> str:
+    """The `package>name` under which `cls` was registered."""
+    return str(keras.saving.get_registered_name(cls))
+
+
+def find(name: str) -> type:
+    """The class registered under the full name `package>name`.
+
+    Raises:
+        ValueError: if it is unknown, naming the module to import.
+    """
+    if name not in _classes:
+        package, _, short = name.partition(">")
+        raise ValueError(
+            f"No loss `{short}` of module `{package}` is known in this process: import `{package}` "
+            "(or run the code that makes the loss) before loading it."
+        )
+    return _classes[name]
+
+
+def catalogue() -> dict[str, type]:
+    """The losses of lossmith itself, by the name of the object (`huber`), in alphabetical order."""
+    own = (cls for name, cls in _classes.items() if name.startswith("lossmith>"))
+    return dict(sorted((cls.default_name, cls) for cls in own))  # type: ignore[attr-defined]
+
+
+def get(identifier: Any) -> Any:
+    """Return the loss that a name, a configuration or an object stands for.
+
+    Args:
+        identifier: a loss (returned as it is); the name of one of lossmith's (`"huber"`,
+            `"Huber"`), of Keras' (`"mse"`, `"binary_crossentropy"`: lossmith's loss where there
+            is one, else what `keras.losses.get` gives) or of a user's loss whose module has been
+            imported (`"my_loss"`, or in full `"my_module>my_loss"`); or a dictionary
+            `{"class_name": ..., "config": {...}}`.
+
+    Returns:
+        A `keras.losses.Loss`; for a name that only Keras knows, what Keras gives for it.
+
+    Raises:
+        ValueError: if the name is unknown, with the nearest known ones, or ambiguous.
+        TypeError: for a class (write an instance) or anything else.
+
+    Example:
+    >>> import lossmith as ls
+    >>> ls.get("huber")
+    Huber(threshold=1.0)
+    >>> ls.get({"class_name": "Huber", "config": {"threshold": 2.0}})
+    Huber(threshold=2.0)
+    """
+    if isinstance(identifier, str):
+        cls = _lookup(identifier)
+        return cls() if cls else _from_keras(identifier)
+    if isinstance(identifier, dict):
+        return _from_dict(identifier)
+    if inspect.isclass(identifier):
+        raise TypeError(
+            f"Expected a loss, got the class {identifier.__name__}: write {identifier.__name__}()."
+        )
+    if isinstance(identifier, keras.losses.Loss):
+        return identifier
+    raise TypeError(
+        "Expected a loss, its name or its configuration; "
+        f"got {identifier!r} ({type(identifier).__name__}). "
+        "A function becomes a loss with `lossmith.loss(function)`."
+    )
+
+
+def _lookup(name: str) -> type | None:
+    if name in _classes:
+        return _classes[name]
+    matches = {key: cls for key, cls in _classes.items() if name in _short_names(cls)}
+    own = {key: cls for key, cls in matches.items() if key.startswith("lossmith>")}
+    found = own or matches
+    if len(found) > 1:
+        raise ValueError(f"Several losses are called {name!r}: write one of {sorted(found)}.")
+    return next(iter(found.values()), None)
+
+
+def _short_names(cls: Any) -> tuple[str, ...]:
+    return (cls.__name__, cls.default_name, *cls.aliases)
+
+
+def _from_keras(name: str) -> Any:
+    try:
+        return keras.losses.get(name)
+    except ValueError:
+        known = [short for cls in _classes.values() for short in _short_names(cls)]
+        close = difflib.get_close_matches(name, {*known, *dir(keras.losses)}, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise ValueError(
+            f"No loss is called {name!r}.{hint} `lossmith list` shows all; a loss of your own is "
+            "known once its module is imported."
+        ) from None
+
+
+def _from_dict(config: dict[str, Any]) -> Any:
+    name = config.get("registered_name") or config.get("class_name")
+    if not isinstance(name, str):
+        raise ValueError(
+            'The configuration of a loss is {"class_name": ..., "config": {...}}; '
+            f"got a dictionary with the keys {sorted(map(str, config))}."
+        )
+    cls: Any = _lookup(name)
+    if cls is None:
+        return keras.losses.get(config)
+    return cls.from_config(config.get("config") or {})

@@ -1,0 +1,147 @@
+"""Bringing y_true, y_pred, weights and masks to the shapes a formula may rely on.
+
+A shape is known up to dimensions that a traced step leaves open (`None`). An open dimension never
+hides a broadcast: where the static shapes do not prove that the two agree, the target is reshaped
+to the prediction's shape, which fails at run time instead of broadcasting.
+"""
+
+from typing import Any, Literal
+
+from lossmith.core.backend import keras
+
+ops = keras.ops
+Shape = tuple[int | None, ...]
+Targets = Literal["value", "class", "pair"]
+
+
+def shape_of(tensor: Any) -> Shape:
+    """The static shape of a tensor, `None` for an open dimension."""
+    return tuple(tensor.shape)
+
+
+def may_equal(first: Shape, second: Shape) -> bool:
+    """Whether two static shapes agree as far as they are known."""
+    return len(first) == len(second) and all(
+        a is None or b is None or a == b for a, b in zip(first, second, strict=True)
+    )
+
+
+def _surely_equal(first: Shape, second: Shape) -> bool:
+    return may_equal(first, second) and (None not in first[1:] and None not in second[1:])
+
+
+def align_values(loss: str, y_true: Any, y_pred: Any) -> Any:
+    """Return `y_true` in the shape of `y_pred`; only a last axis of length 1 is added or removed.
+
+    Raises:
+        ValueError: if the shapes differ otherwise, naming both.
+    """
+    true_shape, pred_shape = shape_of(y_true), shape_of(y_pred)
+    if may_equal(true_shape, pred_shape):
+        if _surely_equal(true_shape, pred_shape):
+            return y_true
+        return ops.reshape(y_true, ops.shape(y_pred))
+    if len(true_shape) + 1 == len(pred_shape) and may_equal((*true_shape, 1), pred_shape):
+        return ops.reshape(y_true, ops.shape(y_pred))
+    if len(true_shape) == len(pred_shape) + 1 and may_equal(true_shape, (*pred_shape, 1)):
+        return ops.reshape(y_true, ops.shape(y_pred))
+    raise ValueError(
+        f"{loss}: y_true has shape {true_shape} and y_pred has shape {pred_shape}; they must be "
+        "of one shape (a last axis of length 1 may be missing in one of them). "
+        + _advice_for_values(true_shape, pred_shape)
+    )
+
+
+def _advice_for_values(true_shape: Shape, pred_shape: Shape) -> str:
+    if len(true_shape) < len(pred_shape) and may_equal(true_shape, pred_shape[: len(true_shape)]):
+        return (
+            "If y_true holds class ids or pair labels, declare the loss with targets='class' or "
+            "targets='pair'; otherwise give the model as many outputs as there are targets."
+        )
+    return "Nothing is broadcast: reshape one of them so that each target meets its prediction."
+
+
+def align_labels(loss: str, y_true: Any, batch: Shape) -> Any:
+    """Return integer labels in the shape `batch`; a last axis of length 1 is removed.
+
+    Raises:
+        ValueError: if `y_true` has another shape.
+    """
+    shape = shape_of(y_true)
+    if may_equal(shape, batch):
+        return y_true
+    if len(shape) == len(batch) + 1 and may_equal(shape, (*batch, 1)):
+        return ops.squeeze(y_true, axis=-1)
+    raise ValueError(
+        f"{loss}: y_true has shape {shape}; with these predictions it must hold one label per "
+        f"item, shape {batch} or {(*batch, 1)}. One-hot labels become ids with argmax(axis=-1)."
+    )
+
+
+def align_classes(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Check integer identities `(N, ...)` against scores or embeddings `(N, ..., C)`.
+
+    Raises:
+        TypeError: if the identities are not integers.
+        ValueError: if the shapes do not fit.
+    """
+    dtype = keras.backend.standardize_dtype(y_true.dtype)
+    if not ("int" in dtype or dtype == "bool"):
+        raise TypeError(
+            f"{loss}: y_true must hold integer class ids; got {dtype} of shape {shape_of(y_true)}. "
+            "Cast it to an integer dtype (floating point cannot tell large ids apart)."
+        )
+    pred_shape = shape_of(y_pred)
+    if len(pred_shape) < 2:
+        raise ValueError(
+            f"{loss}: y_pred has shape {pred_shape}; with targets='class' it must hold a vector "
+            "per item: (N, C) scores or (N, D) embeddings."
+        )
+    return align_labels(loss, y_true, pred_shape[:-1]), y_pred
+
+
+def align_pairs(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Check labels `(N,)` against distances `(N,)` or `(N, 1)`, or embeddings `(N, 2, D)`.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    shape = shape_of(y_pred)
+    if len(shape) == 2 and shape[1] in (1, None):
+        y_pred = ops.reshape(y_pred, (-1,))
+    elif not (len(shape) == 1 or (len(shape) == 3 and shape[1] == 2)):
+        raise ValueError(
+            f"{loss}: y_pred has shape {shape}; with targets='pair' it must be one distance per "
+            "pair, (N,) or (N, 1), or the two embeddings of each pair, (N, 2, D)."
+        )
+    return align_labels(loss, y_true, shape_of(y_pred)[:1]), y_pred
+
+
+def expand_to(tensor: Any, rank: int) -> Any:
+    """Append axes of length 1 until `tensor` has `rank` axes."""
+    for _ in range(rank - len(tensor.shape)):
+        tensor = ops.expand_dims(tensor, axis=-1)
+    return tensor
+
+
+def align_weights(loss: str, what: str, weights: Any, shape: Shape) -> Any:
+    """Return weights (or a mask) with leading axes that match `shape`, without broadcasting them.
+
+    `weights` may be a scalar, or have the first axes of `shape`, with axes of length 1 at the end:
+    `(N,)` and `(N, 1)` weigh rows, `(N, T)` and `(N, T, 1)` weigh time steps.
+
+    Raises:
+        ValueError: if an axis of `weights` is neither 1 nor that of `shape`.
+    """
+    given = shape_of(weights)
+    while len(shape_of(weights)) > 1 and shape_of(weights)[-1] == 1:
+        weights = ops.squeeze(weights, axis=-1)
+    current = shape_of(weights)
+    if len(current) <= len(shape) and may_equal(current, shape[: len(current)]):
+        return weights
+    if current == (1,):
+        return ops.squeeze(weights, axis=-1)
+    raise ValueError(
+        f"{loss}: {what} has shape {given}, but the values have shape {shape}: "
+        f"give one weight per sample, {shape[:1]} or {(*shape[:1], 1)}, or one per value, {shape}."
+    )

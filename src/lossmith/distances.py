@@ -1,0 +1,157 @@
+"""Distances between embeddings: for aligned pairs, and for all pairs of a batch.
+
+Every distance is exactly 0 between equal inputs, has a finite gradient there (and at zero
+vectors), is computed in float32 for half precision, and knows how large it can become, so that a
+margin no pair can reach is an error and not a loss that never vanishes.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lossmith.core.backend import keras
+from lossmith.core.numerics import absolute, square_root
+
+ops = keras.ops
+Name = Literal["euclidean", "squared_euclidean", "manhattan", "cosine"]
+_HALF = ("float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A distance between vectors, over the last axis.
+
+    Called with `a` and `b` of shape `(..., D)`, it gives the distances of aligned pairs, `(...)`.
+
+    Attributes:
+        name: its name, as `get` takes it.
+        formula: the distance of aligned pairs.
+        upper: the largest distance of any two vectors; `inf` if there is none.
+        upper_on_sphere: the largest distance of two vectors of length 1 in D dimensions.
+
+    Example:
+    >>> import lossmith as ls
+    >>> float(ls.distances.euclidean([[0.0, 0.0]], [[3.0, 4.0]])[0])
+    5.0
+    """
+
+    name: str
+    formula: Callable[[Any, Any], Any]
+    upper: float
+    upper_on_sphere: Callable[[int], float]
+
+    def __call__(self, a: Any, b: Any) -> Any:
+        """The distance of each pair, `(...)`, from vectors of shape `(..., D)`.
+
+        Raises:
+            ValueError: if the two do not have the same last axis.
+        """
+        a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
+        if not (len(a.shape) and len(b.shape)) or not _same_length(a.shape[-1], b.shape[-1]):
+            raise ValueError(
+                f"{self.name} distance: expected vectors of one length over the last axis; "
+                f"got shapes {tuple(a.shape)} and {tuple(b.shape)}."
+            )
+        dtype = _float_dtype(a)
+        compute = "float32" if dtype in _HALF else dtype
+        return ops.cast(self.formula(ops.cast(a, compute), ops.cast(b, compute)), dtype)
+
+    def pairwise(self, a: Any, b: Any = None) -> Any:
+        """The distances of all pairs, `(N, M)`, from `(N, D)` and `(M, D)` (`a` again if `None`).
+
+        The differences are formed one by one, so that close pairs keep all their digits, at the
+        price of N x M x D numbers.
+        """
+        a = ops.convert_to_tensor(a)
+        b = a if b is None else ops.convert_to_tensor(b)
+        return self(ops.expand_dims(a, 1), ops.expand_dims(b, 0))
+
+    def check_margin(self, margin: float, unit_length: int | None = None) -> None:
+        """Refuse a margin that this distance can never reach.
+
+        Args:
+            margin: the distance that dissimilar pairs are pushed beyond.
+            unit_length: the number of dimensions if the embeddings have length 1, else `None`.
+
+        Raises:
+            ValueError: if no pair can be that far apart, naming the largest distance.
+        """
+        largest = self.upper if unit_length is None else self.upper_on_sphere(unit_length)
+        if margin > largest:
+            between = "any two vectors" if unit_length is None else "two vectors of length 1"
+            raise ValueError(
+                f"margin {margin:g} can never be reached: the {self.name} distance of {between} is "
+                f"at most {largest:g}, so dissimilar pairs would be pushed for ever. "
+                "Choose a smaller margin or another distance."
+            )
+
+
+def _same_length(first: int | None, second: int | None) -> bool:
+    return first is None or second is None or first == second
+
+
+def _float_dtype(tensor: Any) -> str:
+    dtype = str(keras.backend.standardize_dtype(tensor.dtype))
+    return dtype if "float" in dtype else str(keras.config.floatx())
+
+
+def _squared_euclidean(a: Any, b: Any) -> Any:
+    return ops.sum(ops.square(a - b), axis=-1)
+
+
+def _euclidean(a: Any, b: Any) -> Any:
+    return square_root(_squared_euclidean(a, b))
+
+
+def _manhattan(a: Any, b: Any) -> Any:
+    return ops.sum(absolute(a - b), axis=-1)
+
+
+def _direction(a: Any) -> tuple[Any, Any]:
+    """The unit vectors (0 for a zero vector), and 1 where there is a direction, else 0."""
+    largest = ops.max(ops.abs(ops.stop_gradient(a)), axis=-1, keepdims=True)
+    scaled = a / ops.where(largest > 0, largest, ops.ones_like(largest))
+    length = square_root(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
+    exists = ops.greater(length, 0)
+    unit = scaled / ops.where(exists, length, ops.ones_like(length))
+    return unit, ops.cast(exists[..., 0], a.dtype)
+
+
+def _cosine(a: Any, b: Any) -> Any:
+    # Half the squared distance of the unit vectors is 1 - cos without its cancellation; a zero
+    # vector is at right angles to every other vector, and at distance 0 from itself.
+    (unit_a, has_a), (unit_b, has_b) = _direction(a), _direction(b)
+    return 0.5 * (_squared_euclidean(unit_a, unit_b) + ops.abs(has_a - has_b))
+
+
+euclidean = Distance("euclidean", _euclidean, math.inf, lambda dim: 2.0)
+"""`||a - b||_2`, from 0 to infinity; at most 2 between unit vectors."""
+
+squared_euclidean = Distance("squared_euclidean", _squared_euclidean, math.inf, lambda dim: 4.0)
+"""`||a - b||_2^2`, from 0 to infinity; at most 4 between unit vectors."""
+
+manhattan = Distance("manhattan", _manhattan, math.inf, lambda dim: 2.0 * math.sqrt(dim))
+"""`sum |a - b|`, from 0 to infinity; at most `2 sqrt(D)` between unit vectors."""
+
+cosine = Distance("cosine", _cosine, 2.0, lambda dim: 2.0)
+"""`1 - cos(a, b)`, from 0 to 2; 1 between a zero vector and any other."""
+
+_ALL = {each.name: each for each in (euclidean, squared_euclidean, manhattan, cosine)}
+
+
+def get(identifier: str | Distance) -> Distance:
+    """Return a distance by its name.
+
+    Raises:
+        ValueError: if no distance is called so.
+
+    >>> import lossmith as ls
+    >>> ls.distances.get("cosine").upper
+    2.0
+    """
+    if isinstance(identifier, Distance):
+        return identifier
+    if identifier not in _ALL:
+        raise ValueError(f"distance must be one of {', '.join(_ALL)}; got {identifier!r}.")
+    return _ALL[identifier]

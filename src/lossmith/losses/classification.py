@@ -1,0 +1,54 @@
+"""Losses of a score and a class."""
+
+from typing import Any
+
+import numpy as np
+
+from lossmith.core import Loss
+from lossmith.core.backend import keras
+from lossmith.core.numerics import hinge
+
+ops = keras.ops
+
+
+class ModifiedHuber(Loss):
+    """Huber's loss for classification: `max(0, 1 - y f)^2` where `y f >= -1`, else `-4 y f`.
+
+    A squared hinge whose price for confidently wrong scores grows only linearly, so that wrong
+    labels do not rule the fit. The minimiser of its mean gives class probabilities as
+    `(clip(f, -1, 1) + 1) / 2`.
+
+    Shapes: y_true -1 or 1 and y_pred real scores (no sigmoid), of one shape. Labels 0 and 1 are
+    refused where they can be seen: write `2 * y - 1`. Convex, once differentiable.
+
+    Relations: `keras.losses.SquaredHinge` where `y f >= -1`; scikit-learn's
+    `SGDClassifier(loss="modified_huber")`.
+
+    Reference: Zhang, "Solving Large Scale Linear Prediction Problems Using Stochastic Gradient
+    Descent Algorithms", ICML 2004.
+
+    >>> import lossmith as ls
+    >>> [float(v) for v in ls.losses.modified_huber.values([1.0, 1.0, -1.0], [0.5, -2.0, -3.0])]
+    [0.25, 8.0, 0.0]
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The squared hinge of each entry, linear beyond `y f = -1`."""
+        margin = y_true * y_pred
+        return ops.where(margin >= -1.0, ops.square(hinge(1.0 - margin)), -4.0 * margin)
+
+    def check_targets(self, y_true: np.ndarray) -> None:
+        """Refuse labels other than -1 and 1.
+
+        Raises:
+            ValueError: naming the first of them.
+        """
+        others = y_true[np.abs(y_true) != 1]
+        if others.size:
+            raise ValueError(
+                f"{self.name}: labels must be -1 or 1; got {others.flat[0]:g}. "
+                "Labels 0 and 1 become -1 and 1 with 2 * y - 1."
+            )
+
+
+modified_huber = ModifiedHuber()
