@@ -120,9 +120,11 @@ def _direction(a: Any) -> tuple[Any, Any]:
 
 def _cosine(a: Any, b: Any) -> Any:
     # Half the squared distance of the unit vectors is 1 - cos without its cancellation; a zero
-    # vector is at right angles to every other vector, and at distance 0 from itself.
+    # vector is at right angles to every other vector, and at distance 0 from itself. A compiler
+    # may round the two directions of equal vectors differently, so these are picked out.
     (unit_a, has_a), (unit_b, has_b) = _direction(a), _direction(b)
-    return 0.5 * (_squared_euclidean(unit_a, unit_b) + ops.abs(has_a - has_b))
+    value = 0.5 * (_squared_euclidean(unit_a, unit_b) + ops.abs(has_a - has_b))
+    return ops.where(ops.all(ops.equal(a, b), axis=-1), ops.zeros_like(value), value)
 
 
 euclidean = Distance("euclidean", _euclidean, math.inf, lambda dim: 2.0)

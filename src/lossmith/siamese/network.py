@@ -1,0 +1,245 @@
+"""`SiameseNetwork`: twins that share an encoder, and the distance between what they see."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from lossmith import distances
+from lossmith.core.backend import keras
+from lossmith.siamese.figures import VerificationReport
+from lossmith.siamese.verification import VerificationScores
+
+ops = keras.ops
+tree = keras.tree
+
+
+@keras.saving.register_keras_serializable("lossmith", "SiameseNetwork")
+class SiameseNetwork(keras.Model):
+    """A Keras model of two inputs that gives the distance of their embeddings.
+
+    `d(a, b) = distance(encoder(a), encoder(b))`, with one encoder and one set of weights. Both
+    inputs pass the encoder as one batch, so that batch normalisation sees the two alike.
+
+    Train it on pairs, `fit(pairs)` with `compile(loss=lossmith.losses.contrastive)`, or train the
+    encoder by itself with a loss over class labels. `calibrate` chooses the threshold below which a
+    pair counts as the same; it is saved with the model, in one `.keras` file.
+
+    Args:
+        encoder: a Keras model from an input to a vector, `(N, ...) -> (N, D)`.
+        distance: `"euclidean"`, `"squared_euclidean"`, `"manhattan"` or `"cosine"`.
+        threshold: the distance below which a pair is the same; `None` until calibrated.
+        name: the name of the model.
+
+    Input: a pair `(a, b)` of arrays (or nested structures) as the encoder takes them.
+    Output: the distances, `(N,)`.
+
+    Raises:
+        TypeError: if the encoder is not a Keras model or layer.
+        ValueError: if the encoder does not give vectors, or the threshold is not a positive number.
+
+    Example:
+    >>> import keras, lossmith as ls, numpy as np
+    >>> encoder = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
+    >>> network = ls.siamese.SiameseNetwork(encoder, threshold=1.0)
+    >>> a, b = np.zeros((2, 3)), np.array([[0.0, 0.0, 0.5], [0.0, 3.0, 4.0]])
+    >>> network.distance(a, b).tolist()
+    [0.5, 5.0]
+    >>> network.same(a, b).tolist()
+    [True, False]
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        distance: distances.Name | distances.Distance = "euclidean",
+        threshold: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        if not isinstance(encoder, keras.layers.Layer):
+            raise TypeError(
+                "SiameseNetwork: encoder must be a Keras model or layer that turns an input into a "
+                f"vector; got {encoder!r} ({type(encoder).__name__})."
+            )
+        self.encoder = encoder
+        self._distance = distances.get(distance)
+        self.threshold = threshold
+        if getattr(encoder, "built", False) and hasattr(encoder, "output_shape"):
+            self._check_embeddings(encoder.output_shape)
+            self.build((encoder.input_shape, encoder.input_shape))
+
+    @property
+    def threshold(self) -> float | None:
+        """The distance below which a pair counts as the same; `None` until calibrated."""
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, value: float | None) -> None:
+        if value is not None and not (np.isscalar(value) and 0 < value < math.inf):
+            raise ValueError(
+                f"SiameseNetwork: threshold must be a finite number > 0 or None; got {value!r}."
+            )
+        self._threshold = None if value is None else float(value)
+
+    def build(self, input_shape: Any) -> None:
+        """Build the encoder for one of the two inputs."""
+        first, _ = input_shape
+        if not self.encoder.built:
+            self.encoder.build(first)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """The distances of the pairs, `(N,)`."""
+        a, b = self._pair(inputs)
+        joined = tree.map_structure(lambda x, y: ops.concatenate([x, y], axis=0), a, b)
+        embeddings = self.encoder(joined, training=training)
+        self._check_embeddings(embeddings.shape)
+        half = ops.shape(embeddings)[0] // 2
+        return self._distance(embeddings[:half], embeddings[half:])
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None]:
+        """One distance per pair."""
+        shape: Any = input_shape
+        while isinstance(shape, list | tuple) and isinstance(shape[0], list | tuple | dict):
+            shape = shape[0]
+        return (next(iter(shape.values()))[0] if isinstance(shape, dict) else shape[0],)
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """Configure training as `keras.Model.compile` does.
+
+        Raises:
+            ValueError: if the loss has a margin that the distance can never reach.
+            TypeError: if the loss is a class instead of an instance.
+        """
+        if isinstance(loss, type):
+            raise TypeError(
+                f"SiameseNetwork.compile: loss is the class {loss.__name__}; "
+                f"write {loss.__name__}()."
+            )
+        margin = getattr(loss, "margin", None)
+        if isinstance(margin, int | float):
+            self._distance.check_margin(margin, self._unit_length())
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as a saved model was; Keras does not do so by itself where `compile` differs."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def embed(self, x: Any, batch_size: int = 256) -> np.ndarray:
+        """The embeddings of `x`, `(N, D)`, as a NumPy array."""
+        return np.asarray(self.encoder.predict(x, batch_size=batch_size, verbose=0))
+
+    def distance(self, a: Any, b: Any, batch_size: int = 256) -> np.ndarray:
+        """The distances of aligned pairs, `(N,)`, as a NumPy array."""
+        return np.asarray(self.predict((a, b), batch_size=batch_size, verbose=0))
+
+    def same(self, a: Any, b: Any, batch_size: int = 256) -> np.ndarray:
+        """Whether each pair is the same: its distance is below the calibrated threshold.
+
+        Raises:
+            ValueError: if no threshold has been calibrated or set.
+        """
+        if self.threshold is None:
+            raise ValueError(
+                "SiameseNetwork.same needs a threshold: call calibrate(...) on validation pairs, "
+                "or set network.threshold."
+            )
+        return self.distance(a, b, batch_size) < self.threshold
+
+    def score(self, pairs: Iterable[Any]) -> VerificationScores:
+        """Count the distances of same and different pairs, batch by batch.
+
+        Args:
+            pairs: batches `((a, b), labels)` with label 1 for same pairs, such as `LabelPairs` or
+                `ReadyPairs`; a list of one batch will do.
+
+        Returns:
+            The scores, in constant memory; `report()` gives ROC, AUC, EER and thresholds.
+        """
+        scores = VerificationScores()
+        for batch in _batches(pairs):
+            (a, b), labels = batch[0], batch[1]
+            scores.update(ops.convert_to_numpy(self.predict_on_batch((a, b))), labels)
+        return scores
+
+    def calibrate(
+        self, pairs: Iterable[Any], false_accept_rate: float | None = None
+    ) -> VerificationReport:
+        """Choose the threshold below which a pair counts as the same, and keep it.
+
+        Args:
+            pairs: validation batches `((a, b), labels)` as for `score`; none of their items should
+                have been trained on, and figures should be reported on other pairs.
+            false_accept_rate: the share of different pairs that may count as the same; `None` for
+                the threshold of the highest accuracy.
+
+        Returns:
+            The report on these pairs. Its accuracy is optimistic, since the threshold was chosen
+            on them.
+
+        Raises:
+            ValueError: if same or different pairs are missing, or the rate cannot be reached with
+                so few different pairs.
+        """
+        scores = self.score(pairs)
+        if false_accept_rate is None:
+            report = scores.report()
+            chosen = report.best.threshold.value
+        else:
+            report = scores.report(false_accept_rates=(false_accept_rate,))
+            target = report.at_false_accept_rate[0]
+            if not target.attainable:
+                raise ValueError(f"SiameseNetwork.calibrate: {target}")
+            chosen = target.point.threshold.value
+        self.threshold = max(chosen, np.finfo(np.float32).tiny)
+        return report
+
+    def _pair(self, inputs: Any) -> tuple[Any, Any]:
+        if not isinstance(inputs, list | tuple) or len(inputs) != 2:
+            raise ValueError(
+                "SiameseNetwork takes a pair of inputs, (a, b); "
+                f"got {type(inputs).__name__} of shape {getattr(inputs, 'shape', None)}."
+            )
+        return inputs[0], inputs[1]
+
+    def _check_embeddings(self, shape: Any) -> None:
+        if len(shape) != 2:
+            raise ValueError(
+                "SiameseNetwork: the encoder must give one vector per item, shape (N, D); it gives "
+                f"{tuple(shape)}. End it with Flatten, pooling or Dense."
+            )
+
+    def _unit_length(self) -> int | None:
+        """The number of dimensions if the encoder is known to give vectors of length 1."""
+        layers = getattr(self.encoder, "layers", [self.encoder])
+        if layers and isinstance(layers[-1], keras.layers.UnitNormalization):
+            return int(self.encoder.output_shape[-1])
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        """The encoder, the distance and the calibrated threshold."""
+        return {
+            "name": self.name,
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "distance": self._distance.name,
+            "threshold": self.threshold,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
+        """Make the network that `get_config` described."""
+        encoder = keras.saving.deserialize_keras_object(
+            config["encoder"], custom_objects=custom_objects
+        )
+        return cls(**{**config, "encoder": encoder})
+
+
+def _batches(pairs: Any) -> Iterator[Any]:
+    """One pass; a `PyDataset` is indexed, since its iteration need not end."""
+    if isinstance(pairs, keras.utils.PyDataset):
+        return (pairs[index] for index in range(pairs.num_batches))
+    return iter(pairs)

@@ -1,0 +1,128 @@
+"""The Siamese network: shared weights, distances, calibration, one file."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import lossmith as ls
+from lossmith.siamese import SiameseNetwork
+
+RNG = np.random.default_rng(0)
+
+
+def encoder(dimensions: int = 4, unit: bool = False) -> keras.Model:
+    stack = [keras.Input((6,)), layers.Dense(8, activation="tanh"), layers.Dense(dimensions)]
+    return keras.Sequential([*stack, *([layers.UnitNormalization()] if unit else [])])
+
+
+def pairs(n: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs that are easy to tell apart: two clusters far from each other."""
+    left, right = RNG.integers(0, 2, n), RNG.integers(0, 2, n)
+    noise = RNG.normal(scale=0.1, size=(2, n, 6))
+    a, b = (np.where(side[:, None] == 1, 1.0, -1.0) for side in (left, right))
+    return (a + noise[0]).astype("float32"), (b + noise[1]).astype("float32"), left == right
+
+
+@pytest.mark.parametrize("name", ["euclidean", "squared_euclidean", "manhattan", "cosine"])
+def test_the_output_is_the_distance_of_the_two_embeddings(name):
+    network = SiameseNetwork(encoder(), distance=name)
+    a, b, _ = pairs()
+    left, right = network.embed(a), network.embed(b)
+    oracle = {
+        "euclidean": np.linalg.norm(left - right, axis=-1),
+        "squared_euclidean": np.sum((left - right) ** 2, axis=-1),
+        "manhattan": np.sum(np.abs(left - right), axis=-1),
+        "cosine": 1
+        - np.sum(left * right, -1) / np.linalg.norm(left, axis=-1) / np.linalg.norm(right, axis=-1),
+    }[name]
+    np.testing.assert_allclose(network.distance(a, b), oracle, rtol=1e-4, atol=1e-5)
+    assert network.distance(a, b).shape == (len(a),)
+    assert np.all(network.distance(a, a) == 0)
+
+
+def test_both_inputs_pass_one_set_of_weights():
+    network = SiameseNetwork(encoder())
+    assert network.count_params() == network.encoder.count_params()
+
+
+def test_it_learns_from_pairs_and_tells_same_from_different():
+    keras.utils.set_random_seed(0)
+    network = SiameseNetwork(encoder())
+    network.compile(optimizer=keras.optimizers.Adam(0.01), loss=ls.losses.contrastive)
+    a, b, same = pairs(256)
+    network.fit((a, b), same, epochs=5, batch_size=32, verbose=0)
+    report = network.calibrate([((a, b), same)])
+    assert report.best.accuracy.value > 0.99
+    a, b, same = pairs(64)
+    np.testing.assert_array_equal(network.same(a, b), same)
+
+
+def test_calibration_at_a_false_accept_rate():
+    network = SiameseNetwork(keras.Sequential([keras.Input((1,)), layers.Identity()]))
+    a = np.zeros((200, 1), "float32")
+    distance = np.concatenate([np.full(100, 0.05), np.arange(1, 101) / 100]).astype("float32")
+    labels = np.concatenate([np.ones(100), np.zeros(100)])
+    network.calibrate([((a, distance[:, None]), labels)], false_accept_rate=0.1)
+    accepted = network.same(a, distance[:, None])
+    assert np.mean(accepted[labels == 0]) == pytest.approx(0.1)
+    with pytest.raises(ValueError, match=r"0\.001"):
+        network.calibrate([((a, distance[:, None]), labels)], false_accept_rate=0.001)
+
+
+def test_one_file_holds_the_network_and_its_threshold(tmp_path, fresh_process):
+    network = SiameseNetwork(encoder(unit=True), distance="cosine", threshold=0.25)
+    network.compile(optimizer="sgd", loss=ls.losses.contrastive(margin=0.7, distance="cosine"))
+    a, b, same = pairs(32)
+    network.fit((a, b), same, epochs=1, verbose=0)
+    network.save(tmp_path / "network.keras")
+    np.savez(tmp_path / "pairs.npz", a=a, b=b, same=same)
+    loaded = fresh_process(
+        f"""
+import json, numpy as np, lossmith, keras
+import lossmith.siamese
+data = np.load({str(tmp_path / "pairs.npz")!r})
+network = keras.models.load_model({str(tmp_path / "network.keras")!r})
+a, b = data["a"], data["b"]
+print(json.dumps(dict(
+    distances=network.distance(a, b).tolist(), threshold=network.threshold,
+    loss=float(network.evaluate((a, b), data["same"], verbose=0)), repr=repr(network.loss))))
+"""
+    )
+    np.testing.assert_allclose(loaded["distances"], network.distance(a, b), rtol=1e-5, atol=1e-6)
+    assert loaded["threshold"] == 0.25
+    assert loaded["loss"] == pytest.approx(network.evaluate((a, b), same, verbose=0), rel=1e-5)
+    assert "margin=0.7" in loaded["repr"]
+
+
+def test_a_margin_out_of_reach_is_refused_where_the_two_meet():
+    with pytest.raises(ValueError, match="at most 2"):
+        SiameseNetwork(encoder(), "cosine").compile("sgd", ls.losses.contrastive(margin=2.5))
+    with pytest.raises(ValueError, match="length 1"):
+        SiameseNetwork(encoder(unit=True)).compile("sgd", ls.losses.contrastive(margin=2.5))
+    SiameseNetwork(encoder()).compile("sgd", ls.losses.contrastive(margin=2.5))
+
+
+def test_what_is_not_a_network_is_refused():
+    with pytest.raises(TypeError, match="encoder must be a Keras model"):
+        SiameseNetwork(lambda x: x)
+    with pytest.raises(ValueError, match=r"one vector per item"):
+        SiameseNetwork(keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(2, 2)]))
+    with pytest.raises(ValueError, match="distance must be one of"):
+        SiameseNetwork(encoder(), distance="hamming")
+    with pytest.raises(ValueError, match="threshold"):
+        SiameseNetwork(encoder(), threshold=float("nan"))
+    with pytest.raises(TypeError, match=r"write Contrastive\(\)"):
+        SiameseNetwork(encoder()).compile("sgd", loss=ls.losses.Contrastive)
+    with pytest.raises(ValueError, match="needs a threshold"):
+        SiameseNetwork(encoder()).same(np.zeros((1, 6)), np.zeros((1, 6)))
+    with pytest.raises(ValueError, match="takes a pair"):
+        SiameseNetwork(encoder())(np.zeros((2, 6)))
+
+
+def test_the_configuration_is_json():
+    network = SiameseNetwork(encoder(), threshold=0.5)
+    again = SiameseNetwork.from_config(json.loads(json.dumps(network.get_config())))
+    assert again.threshold == 0.5
