@@ -92,6 +92,11 @@ class TestSizesAndColours:
         assert data.image_format == ImageFormat(3, 4, 1)
         assert "the size asked for" in data.notes[0]
 
+    @pytest.mark.parametrize("size", [64, (64,), (8, 8, 3), (0, 8), (8.0, 8)])
+    def test_a_size_that_is_none_is_refused(self, folder, size):
+        with pytest.raises(ValueError, match=r"height.*got"):
+            load(folder, image_size=size)
+
     def test_a_grey_image_among_colours_is_read_as_rgb(self, tmp_path):
         for name in ("a/1.png", "a/2.png", "b/1.png"):
             save(tmp_path / name, pixels(channels=3))
@@ -180,6 +185,11 @@ class TestModes:
 
 
 class TestThingsThatGoWrong:
+    def test_a_pillow_without_some_decoder_reads_the_rest(self, folder, monkeypatch):
+        PIL.Image.init()
+        monkeypatch.delitem(PIL.Image.OPEN, "AVIF", raising=False)
+        assert len(load(folder)) == 6
+
     def test_one_class_is_refused(self, tmp_path):
         save(tmp_path / "only" / "1.png")
         with pytest.raises(ValueError, match=r"two classes or more; .* has one only: only"):

@@ -1,5 +1,8 @@
 """Single figures: what is drawn is what the data say."""
 
+from io import BytesIO
+from xml.etree import ElementTree
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from lossmith.report.figures.style import ERROR
 pytestmark = pytest.mark.backend_free
 
 RNG = np.random.default_rng(0)
+SVG_TEXT = "{http://www.w3.org/2000/svg}text"
 
 
 def legend(axes):
@@ -157,6 +161,15 @@ class TestEmbeddingMap:
             for dots in classes(axes.axes[0])
         }
         assert len(looks) == 60
+
+    def test_names_are_shown_as_they_stand(self):
+        names = [r"$\wrong{$", "_misc", "5 $"]
+        figure = embedding_map(RNG.normal(size=(3, 2)), [0, 1, 2], names)
+        drawing = BytesIO()
+        with mpl.rc_context({"svg.fonttype": "none"}):
+            figure.savefig(drawing, format="svg")
+        shown = [text.text for text in ElementTree.fromstring(drawing.getvalue()).iter(SVG_TEXT)]
+        assert [shown.count(name) + shown.count(f" {name}") for name in names] == [2, 2, 2]
 
     def test_a_legend_too_long_to_read_is_left_out(self):
         names = [str(i) for i in range(200)]

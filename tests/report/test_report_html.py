@@ -104,6 +104,14 @@ def test_pictures_are_valid_and_have_text_in_their_place(page):
         assert len(image["alt"]) > 20
 
 
+def test_names_of_any_script_reach_the_browser_as_text(recwarn):
+    embedding = Embedding(RNG.normal(size=(4, 2)), np.arange(4) % 2, ("犬", "猫"))
+    page = Page(html.render_report(full_report(embedding=embedding)))
+    [drawn] = [image["src"] for image in page.attributes("img") if "Scatter" in image["alt"]]
+    assert "犬" in base64.b64decode(drawn.partition(",")[2]).decode("utf-8")
+    assert list(recwarn) == []
+
+
 def test_says_the_error_rates_in_words(page):
     said = " ".join(page.text)
     assert "their distance is below 0.5 ." in said

@@ -38,12 +38,20 @@ class Header:
     is_deep: bool
 
 
+def _formats() -> list[str]:
+    """Those of `FORMATS` that the installed Pillow was built with."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
 def image_suffixes() -> frozenset[str]:
     """The file name endings of the formats that are read, in lower case."""
     from PIL import Image
 
-    known = Image.registered_extensions()
-    return frozenset(suffix for suffix, name in known.items() if name in FORMATS)
+    known, formats = Image.registered_extensions(), _formats()
+    return frozenset(suffix for suffix, name in known.items() if name in formats)
 
 
 def read_header(path: Path) -> Header:
@@ -55,7 +63,7 @@ def read_header(path: Path) -> Header:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=_formats()) as image:
             width, height = image.size
             # Asking a PNG without EXIF for its orientation would decode all of it.
             orientation = image.getexif().get(ORIENTATION_TAG) if "exif" in image.info else None
@@ -113,7 +121,7 @@ def decode(path: Path, image_format: ImageFormat) -> NDArray[Any]:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path, formats=FORMATS) as opened:
+        with Image.open(path, formats=_formats()) as opened:
             image = ImageOps.exif_transpose(opened)
             if image.mode in DEEP_MODES:
                 pixels = _deep_pixels(image, image_format)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+
 from lossmith.datasets import folder, named, npz
 from lossmith.datasets.labelled import LabelledImages
 
@@ -53,6 +55,8 @@ def load(
         >>> digits.images[[0, 4999]].shape
         (2, 28, 28, 1)
     """
+    if image_size is not None and np.shape(image_size) != (2,):
+        raise ValueError(f"`image_size` is a height and a width; got {image_size!r}.")
     path = Path(data)
     if path.is_dir() and str(data) not in named.DATA_SETS:
         return folder.load_folder(path, image_size, memory_limit)

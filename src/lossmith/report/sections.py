@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -109,6 +110,11 @@ def _history(data: ReportData) -> Section:
 def embedded(figure: Figure) -> str:
     """The figure as a `data:` address of an SVG image, the same for the same figure."""
     content = BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "lossmith"}):
+    # Text stays text: the browser has fonts for scripts that Matplotlib's own font lacks.
+    with (
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lossmith"}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(content, format="svg", metadata={"Date": None}, dpi=144)
     return f"data:image/svg+xml;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from lossmith.report.data import check_pairs
@@ -18,6 +17,7 @@ from lossmith.report.figures.style import (
     ERROR,
     INK,
     MUTED,
+    literal,
     single_axes,
     tidy,
 )
@@ -65,7 +65,7 @@ def embedding_map(points: ArrayLike, labels: ArrayLike, class_names: Sequence[st
             marker=marker,
             alpha=0.75,
             linewidths=0,
-            label=class_names[class_id],
+            label=literal(class_names[class_id]),
             rasterized=len(points) > 1000,
         )
     tidy(axes, xlabel, ylabel)
@@ -173,13 +173,13 @@ def _name_classes(
     """Writes each name into the middle of its class, so that colour is not all that tells."""
     for class_id in np.unique(labels):
         axes.annotate(
-            class_names[class_id],
+            literal(class_names[class_id]),
             np.median(plane[labels == class_id], axis=0),
             ha="center",
             va="center",
             color=INK,
             fontweight="bold",
-            path_effects=[withStroke(linewidth=3, foreground="white")],
+            bbox={"facecolor": ("white", 0.75), "edgecolor": "none", "boxstyle": "round,pad=0.1"},
         )
 
 

@@ -48,3 +48,12 @@ def single_axes(width: float = 5.8, height: float = 4.2) -> tuple[Figure, Axes]:
     """A figure of one panel, in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def literal(name: str) -> str:
+    """A name from outside that Matplotlib shows as it stands.
+
+    Dollar signs would start a formula, and legends leave out what begins with an underscore.
+    """
+    shown = name.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
