@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform, overload
@@ -16,6 +17,8 @@ from lossmith.core.shapes import Targets
 
 _SETTINGS = ("name", "reduction", "dtype")
 _NOT_GIVEN: Any = object()
+# Keras makes an instance of a class given to `compile` in silence, and fails when the model is saved.
+_KERAS_LOOKUPS = (keras.losses.get.__code__, keras.metrics.get.__code__)
 
 
 class LossType(type(keras.losses.Loss)):  # type: ignore[misc]
@@ -25,6 +28,8 @@ class LossType(type(keras.losses.Loss)):  # type: ignore[misc]
 
         def __call__(cls, *args, **kwargs):
             """Validate what was given, run `__init__`, and make the loss immutable."""
+            if sys._getframe(1).f_code in _KERAS_LOOKUPS:
+                raise declaration.class_error(cls)
             values, settings = cls._bind(args, kwargs)
             loss = cls.__new__(cls)
             loss._initialise(values, settings)

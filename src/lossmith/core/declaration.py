@@ -214,6 +214,14 @@ def positional_error(
     return TypeError(f"{owner} takes its hyperparameters by keyword: {_example(owner, declared)}.")
 
 
+def class_error(cls: type) -> TypeError:
+    """The error for a class given to `compile` in the place of a loss."""
+    return TypeError(
+        f"compile was given the class {cls.__name__} in the place of a loss, which could not be "
+        f"saved with the model: write {cls.__name__}()."
+    )
+
+
 def call_error(
     owner: str,
     has_targets: bool,

@@ -77,7 +77,7 @@ def _prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
         y_true = _cast(y_true, compute)
     if tree.is_nested(y_pred):
         return _prepare_nested(loss, y_true, y_pred, dtype)
-    single = loss.targets != "class" and not shape_of(y_pred)
+    single = loss.targets != "class" and len(shape_of(y_pred)) == 0
     if single:
         y_true, y_pred = ops.reshape(y_true, (1,)), ops.reshape(y_pred, (1,))
     if loss.targets == "value":
@@ -168,7 +168,7 @@ def _masked(weights: Any, keep: Any, mask: Any, dtype: Any) -> tuple[Any, Any]:
 
 
 def _per_row(scalar_or_rows: Any, batch: Batch) -> Any:
-    if shape_of(scalar_or_rows):
+    if len(shape_of(scalar_or_rows)) > 0:
         return scalar_or_rows
     rows = ops.shape(tree.flatten(batch.y_pred)[0])[0]
     return ops.broadcast_to(scalar_or_rows, (rows,))
@@ -260,7 +260,7 @@ def _batch_value(loss: "Loss", batch: Batch, weighting: Weights | None, how: str
             "means for it: give its formula a third argument, `sample_weight=None`."
         )
     value = ops.convert_to_tensor(value)
-    if shape_of(value):
+    if len(shape_of(value)) > 0:
         raise ValueError(
             f"{loss.name} is declared batchwise, so its formula must return one number; "
             f"it returned shape {shape_of(value)}."

@@ -1,11 +1,12 @@
-"""Siamese networks: twins that share an encoder, pairs to train them on, and what they are worth."""
+"""Siamese networks: twins that share an encoder, their pairs, and how well they tell them apart."""
 
 from lossmith.siamese.network import SiameseNetwork
 from lossmith.siamese.pair_sampling import balanced_pairs, exhaustive_pairs, lab_pairs
-from lossmith.siamese.pairs import LabelPairs, ReadyPairs
+from lossmith.siamese.pairs import AlignedPairs, LabelPairs, ReadyPairs
 from lossmith.siamese.verification import VerificationScores, verification_report
 
 __all__ = [
+    "AlignedPairs",
     "LabelPairs",
     "ReadyPairs",
     "SiameseNetwork",

@@ -1,6 +1,7 @@
 """`SiameseNetwork`: twins that share an encoder, and the distance between what they see."""
 
 import math
+import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -37,7 +38,7 @@ class SiameseNetwork(keras.Model):
 
     Raises:
         TypeError: if the encoder is not a Keras model or layer.
-        ValueError: if the encoder does not give vectors, or the threshold is not a positive number.
+        ValueError: if the encoder does not give vectors, or the threshold is negative.
 
     Example:
     >>> import keras, lossmith as ls, numpy as np
@@ -77,9 +78,9 @@ class SiameseNetwork(keras.Model):
 
     @threshold.setter
     def threshold(self, value: float | None) -> None:
-        if value is not None and not (np.isscalar(value) and 0 < value < math.inf):
+        if value is not None and not (isinstance(value, numbers.Real) and 0 <= value < math.inf):
             raise ValueError(
-                f"SiameseNetwork: threshold must be a finite number > 0 or None; got {value!r}."
+                f"SiameseNetwork: threshold must be a finite number >= 0 or None; got {value!r}."
             )
         self._threshold = None if value is None else float(value)
 
@@ -195,7 +196,7 @@ class SiameseNetwork(keras.Model):
             if not target.attainable:
                 raise ValueError(f"SiameseNetwork.calibrate: {target}")
             chosen = target.point.threshold.value
-        self.threshold = max(chosen, np.finfo(np.float32).tiny)
+        self.threshold = chosen
         return report
 
     def _pair(self, inputs: Any) -> tuple[Any, Any]:
