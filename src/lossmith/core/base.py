@@ -17,7 +17,7 @@ from lossmith.core.shapes import Targets
 
 _SETTINGS = ("name", "reduction", "dtype")
 _NOT_GIVEN: Any = object()
-# Keras makes an instance of a class given to `compile` in silence, and fails when the model is saved.
+# Keras makes an instance of a class given to `compile`, and fails when the model is saved.
 _KERAS_LOOKUPS = (keras.losses.get.__code__, keras.metrics.get.__code__)
 
 

@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     y_true: Any
     y_pred: Any
     entries: Shape
-    """The shape of y_pred: values may have this shape, or its first axes."""
+    """Values may have this shape (that of y_pred), or its first axes."""
     items: Shape
     """The axes that weights may have."""
     single: bool
@@ -60,10 +60,15 @@ def evaluate(
             y_true=_stand_in(batch.y_true, weighting.keep),
             y_pred=_stand_in(batch.y_pred, weighting.keep),
         )
-    if loss.checks_targets and backend.is_concrete(batch.y_true):
-        loss.check_targets(np.asarray(ops.convert_to_numpy(batch.y_true)))
+    if loss.checks_targets and not tree.is_nested(batch.y_true):
+        _check_targets(loss, batch.y_true)
     value = (_batch_value if loss.batchwise else _reduced_values)(loss, batch, weighting, how)
     return ops.cast(value, batch.dtype)
+
+
+def _check_targets(loss: "Loss", y_true: Any) -> None:
+    if backend.is_concrete(y_true):
+        loss.check_targets(np.asarray(ops.convert_to_numpy(y_true)))
 
 
 def _prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
@@ -91,7 +96,8 @@ def _prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
     else:
         y_true, y_pred = shapes.align_pairs(loss.name, y_true, y_pred)
         items = shape_of(y_pred)[:1]
-    return Batch(y_true, y_pred, shape_of(y_pred), items, single, dtype)
+    entries = items if loss.targets == "pair" else shape_of(y_pred)
+    return Batch(y_true, y_pred, entries, items, single, dtype)
 
 
 def _tensors(data: Any) -> Any:

@@ -84,6 +84,8 @@ class Hyperparameter:
             return _ANYTHING_SAVEABLE
         if isinstance(self.default, bool):
             return bool
+        if isinstance(self.default, numbers.Integral):
+            return _NUMBER
         if isinstance(self.default, numbers.Real):
             return float
         if isinstance(self.default, str | keras.losses.Loss):
@@ -91,7 +93,8 @@ class Hyperparameter:
         return np.ndarray
 
 
-_ANYTHING_SAVEABLE = Union[None, bool, float, str, keras.losses.Loss, np.ndarray]  # noqa: UP007
+_NUMBER = int | float
+_ANYTHING_SAVEABLE = Union[None, bool, int, float, str, keras.losses.Loss, np.ndarray]  # noqa: UP007
 
 
 def _convert(value: Any, hint: Any) -> Any:
@@ -210,6 +213,8 @@ _PLAIN_WORDS = {float: "a finite number", int: "an integer", bool: "True or Fals
 
 
 def _describe(hint: Any) -> str:
+    if hint == _NUMBER:
+        return _PLAIN_WORDS[float]
     if hint is _ANYTHING_SAVEABLE:
         return "a finite number, a flag, a string, an array of finite numbers, a loss or None"
     origin = typing.get_origin(hint)
