@@ -35,6 +35,11 @@ class LossType(type(keras.losses.Loss)):  # type: ignore[misc]
             loss._initialise(values, settings)
             return loss
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """What `help` and editors show: the hyperparameters, then name, reduction and dtype."""
+        return cls._signature or declaration.field_signature(cls.declared)
+
 
 @dataclass_transform(kw_only_default=True)
 class _Declarative:
@@ -114,6 +119,9 @@ class Loss(_Declarative, keras.losses.Loss, metaclass=LossType):
         declaration.check_call(cls)
         cls._signature = declaration.classic_signature(cls, Loss)
         cls.declared = MappingProxyType(declaration.hyperparameters_of(cls, Loss))
+        for name, hyperparameter in cls.declared.items():
+            if cls._signature is None and hp.may_be_array(hyperparameter.hint):
+                setattr(cls, name, hp.TensorField(name))
         cls.takes_weights = "sample_weight" in inspect.signature(cls.call).parameters
         cls.checks_targets = cls.targets == "pair" or cls.check_targets is not Loss.check_targets
         registry.register(
@@ -149,12 +157,17 @@ class Loss(_Declarative, keras.losses.Loss, metaclass=LossType):
         self.__dict__["_hyperparameters"] = MappingProxyType(values)
         if self._signature is None:
             self.__init__(**settings)  # type: ignore[misc]
-            self.__dict__.update(values)
+            plain = {name: value for name, value in values.items() if not self._is_tensor(name)}
+            self.__dict__.update(plain)
         else:
             self._initialise_classic(values, settings)
         self.__dict__["reduction"] = reduction.canonical(self.name, self.reduction)
         self.__post_init__()
         self.__dict__["_sealed"] = True
+
+    @classmethod
+    def _is_tensor(cls, field: str) -> bool:
+        return isinstance(inspect.getattr_static(cls, field, None), hp.TensorField)
 
     def _initialise_classic(self, values: dict[str, Any], settings: dict[str, Any]) -> None:
         accepted = declaration.accepted_settings(self._signature, settings)

@@ -6,6 +6,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from lossmith.core import hyperparameters as hp
@@ -113,6 +114,18 @@ def classic_signature(cls: Any, base: type) -> inspect.Signature | None:
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
+def field_signature(declared: Mapping[str, Hyperparameter]) -> inspect.Signature:
+    """The signature of a class whose hyperparameters are fields."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    settings = {"name": None, "reduction": "sum_over_batch_size", "dtype": None}
+    return inspect.Signature(
+        [
+            *(inspect.Parameter(h.name, keyword, default=h.default) for h in declared.values()),
+            *(inspect.Parameter(name, keyword, default=value) for name, value in settings.items()),
+        ]
+    )
+
+
 def hyperparameters_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
     """What `cls` declares: the parameters of its `__init__`, or else its annotated fields.
 
@@ -137,17 +150,18 @@ def hyperparameters_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
 
 def _fields_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
     fields: dict[str, Hyperparameter] = {}
-    for klass in reversed(cls.__mro__):
-        if not issubclass(klass, base) or klass is base:
-            continue
-        written = {
-            name: hint
-            for name, hint in vars(klass).get("__annotations__", {}).items()
-            if name not in _OWN_FIELDS and not _is_class_variable(hint)
-        }
-        hints = hp.resolve_hints(written, _namespace(klass), cls.__name__)
-        for name, hint in hints.items():
-            fields[name] = Hyperparameter(name, hint, vars(klass).get(name, REQUIRED))
+    for parent in reversed(cls.__mro__[1:]):
+        if issubclass(parent, base):
+            fields.update(vars(parent)["declared"])
+    written = {
+        name: hint
+        for name, hint in vars(cls).get("__annotations__", {}).items()
+        if name not in _OWN_FIELDS and not _is_class_variable(hint)
+    }
+    for name, hint in hp.resolve_hints(written, _namespace(cls), cls.__name__).items():
+        fields[name] = Hyperparameter(name, hint, vars(cls).get(name, REQUIRED))
+    for name in fields.keys() & vars(cls).keys() - written.keys():
+        fields[name] = replace(fields[name], default=vars(cls)[name])
     return fields
 
 

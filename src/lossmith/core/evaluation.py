@@ -193,7 +193,7 @@ def _stand_in(tensors: Any, keep: Any) -> Any:
         features = ops.shape(tensor)[rank:]
         rows = ops.reshape(tensor, (-1, *features))
         where = shapes.expand_to(keep, len(shape_of(tensor)))
-        return ops.where(where, tensor, ops.take(rows, first, axis=0))
+        return ops.where(where, tensor, ops.stop_gradient(ops.take(rows, first, axis=0)))
 
     if 0 in shape_of(keep):
         return tensors
@@ -243,7 +243,9 @@ def _is_elementwise(loss: "Loss", values: Any, entries: Shape) -> bool:
 def _mean_of_last_axis(values: Any) -> Any:
     if shape_of(values)[-1] == 1:
         return ops.squeeze(values, axis=-1)
-    return ops.mean(values, axis=-1)
+    length = shape_of(values)[-1]
+    length = ops.cast(ops.shape(values)[-1], values.dtype) if length is None else max(length, 1)
+    return ops.sum(values, axis=-1) / length
 
 
 def _check_weights_fit(loss: "Loss", values: Any, keep: Any) -> None:

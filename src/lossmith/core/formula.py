@@ -5,8 +5,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any, overload
 
-import numpy as np
-
 from lossmith.core import declaration
 from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
@@ -171,18 +169,12 @@ def _check_keywords(owner: str, keywords: list[inspect.Parameter]) -> None:
 
 
 def _call(self: Any, y_true: Any, y_pred: Any) -> Any:
-    return self.formula(y_true, y_pred, **_as_tensors(self.hyperparameters))
+    return self.formula(y_true, y_pred, **_tensors(self))
 
 
 def _call_with_weights(self: Any, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-    return self.formula(y_true, y_pred, sample_weight, **_as_tensors(self.hyperparameters))
+    return self.formula(y_true, y_pred, sample_weight, **_tensors(self))
 
 
-def _as_tensors(values: Any) -> dict[str, Any]:
-    """Arrays become tensors of the backend, floating ones in single precision."""
-    return {
-        name: keras.ops.convert_to_tensor(value, "float32" if value.dtype.kind == "f" else None)
-        if isinstance(value, np.ndarray)
-        else value
-        for name, value in values.items()
-    }
+def _tensors(loss: Loss) -> dict[str, Any]:
+    return {name: hp.as_tensor(value) for name, value in loss.hyperparameters.items()}
