@@ -1,0 +1,63 @@
+"""`lossmith evaluate`."""
+
+from pathlib import Path
+from typing import get_args
+
+from lossmith.cli import data as run_data
+from lossmith.cli import results
+from lossmith.cli.messages import note, out, print_report
+from lossmith.datasets import LabelledImages
+from lossmith.siamese.runs import RunFolder
+from lossmith.siamese.settings import TrainingSettings
+
+
+def evaluate_run(
+    run_path: Path, source: str, pairs: str, report: Path | None, as_json: bool
+) -> None:
+    """Prints the figures of a trained network on images that it was not trained on.
+
+    Raises:
+        ValueError: If the images have another format than those of the training.
+        FileExistsError: If there is a file where the report is to go.
+    """
+    if pairs not in get_args(results.TestPairs):
+        raise ValueError(f"--pairs must be balanced or lab. Received: {pairs!r}.")
+    if report is not None and report.exists():
+        raise FileExistsError(f"{report} exists. Choose another path for the report.")
+    run = RunFolder.open(run_path)
+    network, config = run.load_network(), run.config()
+    images = _images_not_trained_on(source, run)
+    evaluation = results.evaluate(network, images, pairs)  # type: ignore[arg-type]
+    figures = evaluation.report()
+    if as_json:
+        out.print_json(data={"threshold": evaluation.threshold, **figures.to_dict()})
+    else:
+        out.print(f"{len(images):,} images; same if the distance is < {evaluation.threshold:.4f}.")
+        print_report(figures)
+    if report is not None:
+        results.write_html(
+            report,
+            evaluation,
+            figures,
+            title=f"{run_path.name} on {Path(source).name}",
+            config=config,
+            history=run.history(),
+            margin=TrainingSettings.from_dict(config["settings"]).margin,
+        )
+
+
+def _images_not_trained_on(source: str, run: RunFolder) -> LabelledImages:
+    config = run.config()
+    wanted = run_data.image_format(config)
+    size = (wanted.height, wanted.width) if Path(source).is_dir() else None
+    data = run_data.load_images(source, size)
+    if data.image_format != wanted:
+        raise ValueError(
+            f"The network of {run.path} takes images of {wanted}; those of {source} are "
+            f"{data.image_format}."
+        )
+    if run_data.describe(source, data) == config["data"]:
+        settings = TrainingSettings.from_dict(config["settings"])
+        return run_data.split(data, settings).test
+    note("These are other data than the training's: see to it that they share no image.")
+    return data.test or data

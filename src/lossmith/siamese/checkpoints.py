@@ -1,0 +1,92 @@
+"""Checkpoints: a training after each epoch, on disk, so that it can go on from there."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from lossmith.core.backend import keras
+from lossmith.siamese.files import moved_into_place, write_text
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        history: Figures per finished epoch by name.
+        seconds: How long it took so far.
+    """
+
+    history: Mapping[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """The number of finished epochs."""
+        return len(self.history.get("loss", []))
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the highest validation AUC, counted from 1; 0 if there is none."""
+        areas = self.history.get("val_auc", [])
+        return areas.index(max(areas)) + 1 if areas else 0
+
+    def after_epoch(self, figures: Mapping[str, float], seconds: float) -> Self:
+        """The progress with one epoch more."""
+        history = {name: [*self.history.get(name, []), v] for name, v in figures.items()}
+        return type(self)(history, seconds)
+
+
+class Checkpoints:
+    """The last and the best epoch of a training, each in a folder of its own.
+
+    A folder appears whole or not at all. It holds the model with the state of its optimizer and
+    the progress up to there.
+
+    Args:
+        folder: Where the folders of the epochs are; made when the first one is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, model: Any, progress: Progress) -> None:
+        """Saves the model after an epoch, and takes away those that are no longer needed."""
+        self._folder.mkdir(exist_ok=True)
+        with moved_into_place(self._path(progress.epochs)) as temporary:
+            temporary.mkdir()
+            model.save(temporary / "model.keras")
+            write_text(
+                temporary / "progress.json",
+                json.dumps({"history": progress.history, "seconds": progress.seconds}),
+            )
+        for epoch in set(self._saved()) - {progress.epochs, progress.best_epoch}:
+            shutil.rmtree(self._path(epoch))
+
+    def progress(self) -> Progress:
+        """How far the training had come when its last epoch was saved."""
+        saved = self._saved()
+        if not saved:
+            return Progress()
+        content = (self._path(max(saved)) / "progress.json").read_text("utf-8")
+        return Progress(**json.loads(content))
+
+    def load(self, epoch: int) -> Any:
+        """The model after an epoch, ready to be trained on.
+
+        Raises:
+            FileNotFoundError: If that epoch is not here.
+        """
+        path = self._path(epoch) / "model.keras"
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no checkpoint at {path}.")
+        return keras.models.load_model(path)
+
+    def _saved(self) -> list[int]:
+        return [int(path.name.removeprefix("epoch-")) for path in self._folder.glob("epoch-*")]
+
+    def _path(self, epoch: int) -> Path:
+        return self._folder / f"epoch-{epoch:04d}"

@@ -1,0 +1,128 @@
+"""Run folders: everything that a training leaves behind, in one place."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from lossmith.core.backend import keras
+from lossmith.siamese.files import moved_into_place, write_text
+from lossmith.siamese.network import SiameseNetwork
+
+
+class RunFolder:
+    """The folder of one training.
+
+    It holds `config.json` from the start, `checkpoints/` while the training goes on, and in the
+    end `model.keras` (a `SiameseNetwork` with its threshold), `history.json`, `metrics.json` and
+    `report.html`. Each of them appears whole or not at all.
+
+    Use `create` for a new one and `open` for one that is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any]) -> Self:
+        """Makes the folder, and those above it, with its configuration in it.
+
+        Args:
+            path: Where it is to be: nothing, or an empty folder.
+            config: What the training is made with, as JSON can hold it.
+
+        Raises:
+            FileExistsError: If something is there already.
+        """
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise FileExistsError(
+                f"{path} exists and is not empty. Choose another folder for the run, or go on with "
+                "the training in it with --resume."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with moved_into_place(path) as temporary:
+            temporary.mkdir()
+            write_text(temporary / "config.json", _as_json(config))
+            if path.exists():
+                path.rmdir()
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Gives the run folder at `path`.
+
+        Raises:
+            FileNotFoundError: If there is none.
+        """
+        if not (path / "config.json").is_file():
+            raise FileNotFoundError(
+                f"{path} is no run folder: it has no config.json. `lossmith train` makes one."
+            )
+        return cls(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The file of the network."""
+        return self.path / "model.keras"
+
+    @property
+    def report(self) -> Path:
+        """The file of the report."""
+        return self.path / "report.html"
+
+    def config(self) -> dict[str, Any]:
+        """What the training was made with.
+
+        Raises:
+            ValueError: If the file is not the JSON object that it should be.
+        """
+        return self._read("config.json")
+
+    def history(self) -> dict[str, Any]:
+        """The figures of each epoch; empty before the training has come to an end."""
+        return self._read("history.json") if (self.path / "history.json").is_file() else {}
+
+    def load_network(self) -> SiameseNetwork:
+        """The trained network with its threshold; nothing but registered classes is loaded.
+
+        Raises:
+            FileNotFoundError: If the training has not come to an end.
+            ValueError: If the file holds another model, or a network without a threshold.
+        """
+        if not self.model.is_file():
+            raise FileNotFoundError(
+                f"{self.path} holds no trained network yet. Go on with the training: "
+                f"lossmith train DATA --out {self.path} --resume"
+            )
+        network = keras.models.load_model(self.model, compile=False)
+        if not isinstance(network, SiameseNetwork) or network.threshold is None:
+            raise ValueError(f"{self.model} is not a SiameseNetwork with a threshold.")
+        return network
+
+    def save_results(
+        self, network: SiameseNetwork, history: Mapping[str, Any], metrics: Mapping[str, Any]
+    ) -> None:
+        """Saves the network, the figures of the epochs and those of the evaluation."""
+        with moved_into_place(self.model) as temporary:
+            network.save(temporary)
+        write_text(self.path / "history.json", _as_json(history))
+        write_text(self.path / "metrics.json", _as_json(metrics))
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not valid JSON: {error}.") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{path} should hold a JSON object, not a {type(content).__name__}.")
+        return content
+
+
+def _as_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"

@@ -1,0 +1,246 @@
+"""Training a Siamese network on labelled items, with checkpoints from which it can go on."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lossmith.core.backend import keras
+from lossmith.siamese.batches import ClassBatches
+from lossmith.siamese.checkpoints import Checkpoints, Progress
+from lossmith.siamese.distance_counts import DistanceCounts
+from lossmith.siamese.encoders import default_encoder, lab_encoder
+from lossmith.siamese.evaluation import embed_items, pair_distances
+from lossmith.siamese.network import SiameseNetwork
+from lossmith.siamese.pair_sampling import balanced_pairs, lab_pairs
+from lossmith.siamese.pairs import Items, LabelPairs, ReadyPairs
+from lossmith.siamese.settings import TrainingSettings
+
+Ending = Literal["finished", "early_stopping", "interrupted"]
+
+
+class LabelledItems(NamedTuple):
+    """Items and the class of each.
+
+    Attributes:
+        items: N items: an array `(N, ...)`, or any object with `len` that gives an array for an
+            array of indices, such as a reader of image files.
+        labels: `(N,)`, the class of each item.
+    """
+
+    items: Items
+    labels: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training has led to.
+
+    Attributes:
+        network: The network with the weights of `kept_epoch`, not calibrated yet.
+        progress: The figures of all finished epochs and the time they took.
+        kept_epoch: The epoch whose weights the network has, counted from 1.
+        ending: Whether all epochs were done, validation had stopped to get better, or a callback
+            stopped it before.
+    """
+
+    network: SiameseNetwork
+    progress: Progress
+    kept_epoch: int
+    ending: Ending
+
+
+class NoEpochError(RuntimeError):
+    """A training was stopped before its first epoch was complete, so there is no network."""
+
+
+def train(
+    settings: TrainingSettings,
+    training: LabelledItems,
+    validation: LabelledItems,
+    checkpoints: Path,
+    callbacks: Sequence[Any] = (),
+) -> Training:
+    """Trains a network, or goes on from the last checkpoint.
+
+    After each epoch the validation items are embedded and their balanced pairs give `val_loss`,
+    `val_auc` and `val_accuracy` (at the best threshold). A training that was interrupted and goes
+    on has the batches, and on a deterministic backend the weights, that it would have had without
+    the interruption; of an epoch that is not complete nothing is kept.
+
+    Args:
+        settings: What to train with; see `settings_for`.
+        training: The items to train on.
+        validation: Other items, with two or more of some class.
+        checkpoints: The folder of the checkpoints; made if it is not there. If it has some, they
+            must come from a training with the same settings and data.
+        callbacks: Keras callbacks. They see the figures above in `logs`; one that sets
+            `model.stop_training` ends the training.
+
+    Returns:
+        The network and how it came about.
+
+    Raises:
+        NoEpochError: If a callback ended the training before the first epoch was complete.
+        ValueError: If settings and items do not fit, such as a margin that is out of reach.
+    """
+    store = Checkpoints(checkpoints)
+    progress = store.progress()
+    if _ending(progress, settings) == "interrupted":
+        progress = _fit(settings, training, validation, store, callbacks)
+    if progress.epochs == 0:
+        raise NoEpochError("The training was stopped before its first epoch was complete.")
+    kept_epoch = progress.best_epoch if settings.patience else progress.epochs
+    model = store.load(kept_epoch)
+    return Training(
+        network=SiameseNetwork(_encoder_of(model), settings.distance),
+        progress=progress,
+        kept_epoch=kept_epoch,
+        ending=_ending(progress, settings),
+    )
+
+
+def _ending(progress: Progress, settings: TrainingSettings) -> Ending:
+    if progress.epochs >= settings.epochs:
+        return "finished"
+    if settings.patience and progress.epochs - progress.best_epoch >= settings.patience:
+        return "early_stopping"
+    return "interrupted"
+
+
+def _fit(
+    settings: TrainingSettings,
+    training: LabelledItems,
+    validation: LabelledItems,
+    store: Checkpoints,
+    callbacks: Sequence[Any],
+) -> Progress:
+    progress = store.progress()
+    batches = _batches(settings, training, progress.epochs)
+    if progress.epochs:
+        model = store.load(progress.epochs)
+    else:
+        model = _new_model(settings, tuple(training.items[np.arange(1)].shape[1:]), len(batches))
+    keeper = _EpochKeeper(settings, _Validation(settings, validation), store, len(batches))
+    model.fit(
+        batches,
+        initial_epoch=progress.epochs,
+        epochs=settings.epochs,
+        verbose=0,
+        callbacks=[keeper, *callbacks],
+    )
+    return keeper.progress
+
+
+def _batches(settings: TrainingSettings, training: LabelledItems, epoch: int) -> Any:
+    items, labels = training
+    common: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "initial_epoch": epoch,
+    }
+    if settings.pairing == "batch":
+        return ClassBatches(items, labels, **common)
+    if settings.pairing == "balanced":
+        return LabelPairs(items, labels, **common)
+    return ReadyPairs(items, *lab_pairs(labels, settings.seed), shuffle=True, **common)
+
+
+def _new_model(settings: TrainingSettings, input_shape: tuple[int, ...], steps: int) -> Any:
+    """What `fit` trains: the encoder for a loss of class ids, the network for one of pairs."""
+    if settings.encoder == "lab":
+        encoder = lab_encoder(input_shape, settings.seed)
+    else:
+        encoder = default_encoder(input_shape, settings.embedding_size, settings.seed)  # type: ignore[arg-type]
+    network = SiameseNetwork(encoder, settings.distance)
+    model = encoder if settings.pairing == "batch" else network
+    model.compile(optimizer=_optimizer(settings, steps), loss=settings.loss)
+    return model
+
+
+def _optimizer(settings: TrainingSettings, steps: int) -> Any:
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        total = steps * settings.epochs
+        rise = total // 10
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=settings.learning_rate / 20,
+            decay_steps=max(1, total - rise),
+            warmup_target=settings.learning_rate,
+            warmup_steps=rise,
+        )
+    kind = keras.optimizers.Adam if settings.optimizer == "adam" else keras.optimizers.RMSprop
+    return kind(rate)
+
+
+def _encoder_of(model: Any) -> Any:
+    return model.encoder if isinstance(model, SiameseNetwork) else model
+
+
+@dataclass
+class _Validation:
+    """The figures of the validation items under the encoder as it is."""
+
+    settings: TrainingSettings
+    items: LabelledItems
+    pairs: npt.NDArray[np.int64] = field(init=False)
+    same: npt.NDArray[np.int32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pairs, self.same = balanced_pairs(self.items.labels, self.settings.seed)
+
+    def figures(self, encoder: Any) -> dict[str, float]:
+        embeddings = embed_items(encoder, self.items.items)
+        distances = pair_distances(embeddings, self.pairs, self.settings.distance)
+        counts = DistanceCounts.from_distances(distances, self.same)
+        false_accepts, true_accepts = counts.rates_at(counts.best_threshold())
+        same_share = counts.same_pairs / len(self.same)
+        return {
+            "val_loss": self._loss(embeddings, distances),
+            "val_auc": counts.auc(),
+            "val_accuracy": same_share * true_accepts + (1 - same_share) * (1 - false_accepts),
+        }
+
+    def _loss(self, embeddings: Any, distances: Any) -> float:
+        loss = self.settings.loss
+        if loss.targets == "pair":
+            return float(loss(self.same, distances))
+        codes = np.unique(self.items.labels, return_inverse=True)[1].astype(np.int32)
+        batches = ClassBatches(embeddings, codes, self.settings.batch_size).indices
+        return float(np.mean([float(loss(codes[i], embeddings[i])) for i in batches]))
+
+
+class _EpochKeeper(keras.callbacks.Callback):
+    """Validates and saves after each complete epoch, and stops when nothing gets better."""
+
+    def __init__(
+        self, settings: TrainingSettings, validation: _Validation, store: Checkpoints, steps: int
+    ) -> None:
+        super().__init__()
+        self.progress = store.progress()
+        self._settings = settings
+        self._validation = validation
+        self._store = store
+        self._steps = steps
+        self._steps_done = 0
+        self._started = time.perf_counter() - self.progress.seconds
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._steps_done = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._steps_done += 1
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._steps_done < self._steps:
+            return
+        logs |= self._validation.figures(_encoder_of(self.model))
+        elapsed = time.perf_counter() - self._started
+        self.progress = self.progress.after_epoch(logs, elapsed)
+        self._store.save(self.model, self.progress)
+        if _ending(self.progress, self._settings) != "interrupted":
+            self.model.stop_training = True

@@ -1,0 +1,76 @@
+import json
+from typing import Any
+
+import pytest
+
+import lossmith as ls
+from lossmith.siamese.settings import TrainingSettings, settings_for
+
+
+@pytest.mark.parametrize("preset", ["default", "lab"])
+def test_settings_survive_json(preset: Any) -> None:
+    settings = settings_for(500, preset, seed=3)
+    assert TrainingSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+
+
+def test_hyperparameters_of_the_loss_survive_json() -> None:
+    loss = ls.losses.contrastive(margin=0.7, factor=0.5)
+    settings = settings_for(500, loss=loss)
+    again = TrainingSettings.from_dict(json.loads(json.dumps(settings.to_dict())))
+    assert again.loss == loss
+    assert again.margin == 0.7
+
+
+def test_the_lab_preset_is_the_lab() -> None:
+    lab = settings_for(60_000, "lab")
+    assert (lab.encoder, lab.pairing, lab.optimizer) == ("lab", "lab", "rmsprop")
+    assert (lab.epochs, lab.batch_size, lab.learning_rate, lab.margin) == (20, 128, 1e-3, 1.0)
+    assert (lab.schedule, lab.patience) == ("constant", 0)
+
+
+def test_small_data_get_more_epochs_within_limits() -> None:
+    epochs = [settings_for(items).epochs for items in (1, 40, 4_000, 54_000, 10_000_000)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[0] == 100
+    assert epochs[-1] == 5
+
+
+def test_the_pairing_follows_the_loss() -> None:
+    assert settings_for(100, loss=ls.losses.contrastive).pairing == "balanced"
+    assert settings_for(100, "lab", loss=ls.losses.supervised_contrastive).pairing == "batch"
+    assert settings_for(100, "lab", loss=ls.losses.contrastive(margin=2.0)).pairing == "lab"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"encoder": "resnet"}, "encoder must be one of default, lab"),
+        ({"distance": "hamming"}, "distance must be one of euclidean"),
+        ({"epochs": 0}, "epochs must be an integer >= 1"),
+        ({"epochs": 2.5}, "epochs must be an integer >= 1"),
+        ({"batch_size": 1}, "batch_size must be an integer >= 2"),
+        ({"seed": -1}, "seed must be an integer >= 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"validation_share": 0.5}, "validation_share must lie in"),
+        ({"loss": ls.losses.huber}, "loss of pair labels or class ids"),
+        ({"loss": "contrastive"}, "loss of pair labels or class ids"),
+        ({"pairing": "lab"}, "supervised_contrastive needs the pairing batch"),
+        ({"loss": ls.losses.contrastive(margin=3.0)}, "can never be reached"),
+    ],
+)
+def test_what_cannot_work_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        settings_for(100, **given)
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(ValueError, match="preset must be one of default, lab"):
+        settings_for(100, "fast")  # type: ignore[arg-type]
+
+
+def test_a_description_with_other_entries_is_refused() -> None:
+    described = settings_for(100).to_dict()
+    del described["seed"]
+    with pytest.raises(ValueError, match="see colour, seed"):
+        TrainingSettings.from_dict({**described, "colour": "red"})
