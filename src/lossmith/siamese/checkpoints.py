@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,10 +59,9 @@ class Checkpoints:
         with moved_into_place(self._path(progress.epochs)) as temporary:
             temporary.mkdir()
             model.save(temporary / "model.keras")
-            write_text(
-                temporary / "progress.json",
-                json.dumps({"history": progress.history, "seconds": progress.seconds}),
-            )
+            write_text(temporary / "progress.json", json.dumps(asdict(progress)))
+            states = [keras.ops.convert_to_numpy(v).tolist() for v in _random_states(model)]
+            write_text(temporary / "random.json", json.dumps(states))
         for epoch in set(self._saved()) - {progress.epochs, progress.best_epoch}:
             shutil.rmtree(self._path(epoch))
 
@@ -83,10 +82,19 @@ class Checkpoints:
         path = self._path(epoch) / "model.keras"
         if not path.is_file():
             raise FileNotFoundError(f"There is no checkpoint at {path}.")
-        return keras.models.load_model(path)
+        model = keras.models.load_model(path)
+        states = json.loads((self._path(epoch) / "random.json").read_text("utf-8"))
+        for variable, state in zip(_random_states(model), states, strict=True):
+            variable.assign(state)
+        return model
 
     def _saved(self) -> list[int]:
         return [int(path.name.removeprefix("epoch-")) for path in self._folder.glob("epoch-*")]
 
     def _path(self, epoch: int) -> Path:
         return self._folder / f"epoch-{epoch:04d}"
+
+
+def _random_states(model: Any) -> list[Any]:
+    """Where dropout is in its sequences, which Keras does not save with the model."""
+    return [v for v in model.non_trainable_variables if v.path.endswith("seed_generator_state")]

@@ -130,6 +130,8 @@ def _fit(
         batches,
         initial_epoch=progress.epochs,
         epochs=settings.epochs,
+        # The data sets are in random order already, one that can be gone on with.
+        shuffle=False,
         verbose=0,
         callbacks=[keeper, *callbacks],
     )
