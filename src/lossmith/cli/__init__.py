@@ -14,4 +14,4 @@ def main() -> None:
         )
     from lossmith.cli.app import app
 
-    app()
+    app(prog_name="lossmith")

@@ -9,16 +9,17 @@ from lossmith.cli.messages import plain_errors
 
 app = typer.Typer(
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
+    add_completion=False,
     pretty_exceptions_enable=False,
     help="""
     Train a network that says whether two images show the same kind of thing, and use it.
 
-    [bold]A first run[/], on 5000 handwritten digits, in about a minute:
+    **A first run**, on 5000 handwritten digits, in about a minute:
 
         lossmith train mnist5k --out runs/digits
 
-    Then open runs/digits/report.html. [bold]Your own images[/] go into a folder with one
+    Then open runs/digits/report.html. **Your own images** go into a folder with one
     sub-folder per class:
 
         lossmith train photos/ --out runs/photos
@@ -75,7 +76,7 @@ def train(
     loss: Annotated[
         str | None,
         typer.Option(
-            help="A loss of pair labels or class ids; see [bold]lossmith list[/].",
+            help="A loss of pair labels or class ids; see `lossmith list`.",
             rich_help_panel=_NETWORK,
         ),
     ] = None,
@@ -103,7 +104,10 @@ def train(
         int | None,
         typer.Option(help="Images, or pairs, of a step.", rich_help_panel=_TRAINING),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(rich_help_panel=_TRAINING)] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Largest learning rate.", rich_help_panel=_TRAINING),
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option(
@@ -133,7 +137,9 @@ def train(
 
     Ctrl-C ends the training; what is done is kept, and the same command with --resume goes on.
 
-    [bold]Examples[/]
+    Options that are left out follow the preset and the number of images; config.json has them all.
+
+    **Examples**
 
         lossmith train mnist5k --out runs/digits
 
@@ -163,7 +169,7 @@ def train(
         request = command.Request(
             source=data,
             out=out,
-            preset=preset,  # type: ignore[arg-type] - checked where it is looked up
+            preset=preset,  # type: ignore[arg-type]  # settings_for checks it
             given={name: value for name, value in options.items() if value is not None},
             loss=loss,
             hyperparameters=hyperparameters,
@@ -193,7 +199,7 @@ def evaluate(
     If DATA is what RUN was trained on, only the images that were held out are used. The threshold
     is the one chosen when the network was trained.
 
-    [bold]Example[/]
+    **Example**
 
         lossmith evaluate runs/digits mnist5k --json
     """
@@ -214,7 +220,7 @@ def verify(
 
     Below the threshold the two are called the same. The exit code is 0 for either answer.
 
-    [bold]Example[/]
+    **Example**
 
         lossmith verify runs/digits a.png b.png
     """
@@ -230,6 +236,10 @@ def list_losses(as_json: AsJson = False) -> None:
 
     Those of pair labels and of class ids can train a network here (--loss); all of them work in
     model.compile(loss=...).
+
+    **Example**
+
+        lossmith list --json
     """
     with plain_errors():
         from lossmith.cli.catalogue import show_losses
