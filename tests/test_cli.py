@@ -247,6 +247,14 @@ def test_files_that_are_no_images_and_folders_that_are_no_runs(run: Path, tmp_pa
     assert "no run folder" in no_run.stderr
 
 
+def test_a_configuration_from_elsewhere_is_refused(tmp_path: Path, digits: Path) -> None:
+    image = next((digits / "0").iterdir())
+    (tmp_path / "config.json").write_text('{"data": []}')
+    result = lossmith("verify", tmp_path, image, image)
+    assert result.exit_code == 2
+    assert "not as `lossmith train` wrote it" in result.stderr
+
+
 def test_images_of_another_format_are_refused(run: Path) -> None:
     result = lossmith("evaluate", run, "mnist5k")
     assert result.exit_code == 2

@@ -103,6 +103,14 @@ def write_half(target: Path) -> None:
         raise RuntimeError
 
 
+def test_a_broken_model_file_is_named(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", {})
+    run.save_results(network(), {}, {})
+    run.model.write_bytes(run.model.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        run.load_network()
+
+
 @pytest.mark.backend_free
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "notes.txt"

@@ -147,7 +147,7 @@ def train(
 
         lossmith train fashion-mnist --out runs/lab --preset lab
 
-        lossmith train pairs.npz --out runs/c --loss contrastive --margin 1.5
+        lossmith train images.npz --out runs/c --loss contrastive --margin 1.5
     """
     with plain_errors():
         from lossmith.cli import train as command

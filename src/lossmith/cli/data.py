@@ -1,14 +1,15 @@
 """The data of a run: loaded, described so that they are known again, and split."""
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from lossmith.cli.messages import note
 from lossmith.datasets import ImageFormat, LabelledImages, Split, load
+from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import TrainingSettings
 
 LARGEST_SIDE = 160
@@ -61,9 +62,38 @@ def describe(source: str, data: LabelledImages) -> dict[str, Any]:
     }
 
 
-def image_format(config: dict[str, Any]) -> ImageFormat:
-    """The format of the images that a run was trained on."""
-    return ImageFormat(**config["data"]["image_format"])
+@dataclass(frozen=True)
+class RunConfig:
+    """What the configuration of a run says.
+
+    Attributes:
+        data: What identifies the data, as `describe` gives it.
+        image_format: The format of the images.
+        settings: What the network was trained with.
+    """
+
+    data: dict[str, Any]
+    image_format: ImageFormat
+    settings: TrainingSettings
+
+    @classmethod
+    def of(cls, run: RunFolder) -> Self:
+        """Reads the configuration of a run.
+
+        Raises:
+            ValueError: If the file is not what `lossmith train` wrote.
+        """
+        content = run.config()
+        try:
+            return cls(
+                data=content["data"],
+                image_format=ImageFormat(**content["data"]["image_format"]),
+                settings=TrainingSettings.from_dict(content["settings"]),
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{run.path / 'config.json'} is not as `lossmith train` wrote it: {error!r}."
+            ) from error
 
 
 def split(data: LabelledImages, settings: TrainingSettings) -> Split:

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import get_args
 
-from lossmith.cli import data as run_data
 from lossmith.cli import results
+from lossmith.cli.data import RunConfig, describe, load_images, split
 from lossmith.cli.messages import note, out, print_report
 from lossmith.datasets import LabelledImages
 from lossmith.siamese.runs import RunFolder
-from lossmith.siamese.settings import TrainingSettings
 
 
 def evaluate_run(
@@ -25,8 +24,9 @@ def evaluate_run(
     if report is not None and report.exists():
         raise FileExistsError(f"{report} exists. Choose another path for the report.")
     run = RunFolder.open(run_path)
-    network, config = run.load_network(), run.config()
-    images = _images_not_trained_on(source, run)
+    config = RunConfig.of(run)
+    network = run.load_network()
+    images = _images_not_trained_on(source, run, config)
     evaluation = results.evaluate(network, images, pairs)  # type: ignore[arg-type]
     figures = evaluation.report()
     if as_json:
@@ -40,24 +40,22 @@ def evaluate_run(
             evaluation,
             figures,
             title=f"{run_path.name} on {Path(source).name}",
-            config=config,
+            config=run.config(),
             history=run.history(),
-            margin=TrainingSettings.from_dict(config["settings"]).margin,
+            margin=config.settings.margin,
         )
 
 
-def _images_not_trained_on(source: str, run: RunFolder) -> LabelledImages:
-    config = run.config()
-    wanted = run_data.image_format(config)
+def _images_not_trained_on(source: str, run: RunFolder, config: RunConfig) -> LabelledImages:
+    wanted = config.image_format
     size = (wanted.height, wanted.width) if Path(source).is_dir() else None
-    data = run_data.load_images(source, size)
+    data = load_images(source, size)
     if data.image_format != wanted:
         raise ValueError(
             f"The network of {run.path} takes images of {wanted}; those of {source} are "
             f"{data.image_format}."
         )
-    if run_data.describe(source, data) == config["data"]:
-        settings = TrainingSettings.from_dict(config["settings"])
-        return run_data.split(data, settings).test
+    if describe(source, data) == config.data:
+        return split(data, config.settings).test
     note("These are other data than the training's: see to it that they share no image.")
     return data.test or data

@@ -20,7 +20,7 @@ from lossmith.siamese.figures import VerificationReport
 TestPairs = Literal["balanced", "lab"]
 
 _MAPPED_IMAGES = 2000
-_SHOWN_PAIRS = 20
+_SHOWN_PAIRS = 10
 _ROC_POINTS = 500
 _EXPLANATIONS = {
     "Accuracy at the threshold": "share of the pairs told rightly",
@@ -91,9 +91,13 @@ def write_html(
         roc=_roc(evaluation, figures.equal_error_rate.value),
         history=history,
         embedding=_embedding(evaluation),
-        pairs=_sample_pairs(evaluation),
+        pairs=_sample_pairs(evaluation, threshold),
         config=json.loads(json.dumps(config)),
-        notes=notes,
+        notes=(
+            *notes,
+            f"Of the sample pairs the first {_SHOWN_PAIRS} are drawn at random; the others are "
+            "drawn from the errors.",
+        ),
         confidence=figures.confidence,
     )
     write_report(path, data, overwrite=overwrite)
@@ -116,9 +120,12 @@ def _embedding(evaluation: Evaluation) -> Embedding:
     )
 
 
-def _sample_pairs(evaluation: Evaluation) -> SamplePairs:
-    """Pairs drawn blindly, so that errors are as frequent as they are."""
-    drawn = np.random.default_rng(0).permutation(len(evaluation.same))[:_SHOWN_PAIRS]
+def _sample_pairs(evaluation: Evaluation, threshold: float) -> SamplePairs:
+    """Pairs drawn blindly, which show how frequent errors are, then errors alone."""
+    order = np.random.default_rng(0).permutation(len(evaluation.same))
+    called_same = evaluation.distances < threshold
+    errors = order[(called_same != (evaluation.same == 1))[order]]
+    drawn = np.concatenate([order[:_SHOWN_PAIRS], errors[:_SHOWN_PAIRS]])
     left, right = evaluation.pairs[drawn].T
     return SamplePairs(
         evaluation.images.images[left],

@@ -10,8 +10,8 @@ from typing import Any
 
 import typer
 
-from lossmith.cli import data as run_data
 from lossmith.cli import results
+from lossmith.cli.data import RunConfig, describe, load_images, split
 from lossmith.cli.messages import INTERRUPTED, err, note, out, print_report
 from lossmith.cli.progress import Display, stopped_by_ctrl_c
 from lossmith.core import Loss, get
@@ -57,16 +57,16 @@ class Request:
 
 def start(request: Request) -> None:
     """Trains a network from the start into a new run folder."""
-    data = run_data.load_images(request.source, request.image_size)
+    data = load_images(request.source, request.image_size)
     given = request.settings(settings_for(len(data), request.preset).loss)
     # Which items are held out does not depend on how many are left, but the rest does.
-    parts = run_data.split(data, settings_for(len(data), request.preset, **given))
+    parts = split(data, settings_for(len(data), request.preset, **given))
     settings = settings_for(len(parts.train), request.preset, **given)
     config = {
         "lossmith": sys.modules["lossmith"].__version__,
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
-        "data": run_data.describe(request.source, data),
+        "data": describe(request.source, data),
         "settings": settings.to_dict(),
     }
     run = RunFolder.create(request.out, config)
@@ -80,8 +80,8 @@ def resume(request: Request) -> None:
         ValueError: If the data or an option differ from those of the start.
     """
     run = RunFolder.open(request.out)
-    config = run.config()
-    settings = TrainingSettings.from_dict(config["settings"])
+    config = RunConfig.of(run)
+    settings = config.settings
     described = settings.to_dict()
     for name, value in request.settings(settings.loss).items():
         if getattr(settings, name) != value:
@@ -89,16 +89,16 @@ def resume(request: Request) -> None:
                 f"The training in {run.path} was started with {name} {described[name]!r}; it goes "
                 "on with the same settings only. Leave the option out, or start another run."
             )
-    stored = run_data.image_format(config)
+    stored = config.image_format
     is_folder = Path(request.source).is_dir()
     size = (stored.height, stored.width) if is_folder else request.image_size
-    data = run_data.load_images(request.source, size)
-    if run_data.describe(request.source, data) != config["data"]:
+    data = load_images(request.source, size)
+    if describe(request.source, data) != config.data:
         raise ValueError(
             f"These are not the data that the training in {run.path} was started with "
-            f"({config['data']['source']}, {config['data']['images']} images)."
+            f"({config.data['source']}, {config.data['images']} images)."
         )
-    _train(run, settings, run_data.split(data, settings))
+    _train(run, settings, split(data, settings))
 
 
 def _train(run: RunFolder, settings: TrainingSettings, parts: Split) -> None:

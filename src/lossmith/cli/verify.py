@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lossmith.cli import data as run_data
+from lossmith.cli.data import RunConfig
 from lossmith.cli.messages import out
 from lossmith.datasets import read_image
 from lossmith.siamese.runs import RunFolder
@@ -16,7 +16,7 @@ def verify_images(run_path: Path, first: Path, second: Path, as_json: bool) -> N
         ValueError: If an image cannot be read.
     """
     run = RunFolder.open(run_path)
-    wanted = run_data.image_format(run.config())
+    wanted = RunConfig.of(run).image_format
     a, b = (read_image(path, wanted)[None] for path in (first, second))
     network = run.load_network()
     distance = float(network.distance(a, b)[0])

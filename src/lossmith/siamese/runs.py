@@ -92,14 +92,17 @@ class RunFolder:
 
         Raises:
             FileNotFoundError: If the training has not come to an end.
-            ValueError: If the file holds another model, or a network without a threshold.
+            ValueError: If the file is broken, or holds anything but a network with a threshold.
         """
         if not self.model.is_file():
             raise FileNotFoundError(
                 f"{self.path} holds no trained network yet. Go on with the training: "
                 f"lossmith train DATA --out {self.path} --resume"
             )
-        network = keras.models.load_model(self.model, compile=False)
+        try:
+            network = keras.models.load_model(self.model, compile=False)
+        except Exception as error:  # Keras raises nearly anything on a broken file
+            raise ValueError(f"{self.model} cannot be loaded: {error}") from error
         if not isinstance(network, SiameseNetwork) or network.threshold is None:
             raise ValueError(f"{self.model} is not a SiameseNetwork with a threshold.")
         return network
