@@ -9,7 +9,7 @@ from typing import Any
 
 from lossmith.core import Fraction, Loss, Positive
 from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute, square_root
+from lossmith.core.numerics import absolute, hinge, square_root
 from lossmith.core.reduction import mean
 
 ops = keras.ops
@@ -203,7 +203,7 @@ class Quantile(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The tilted absolute error of each entry."""
         error = y_true - y_pred
-        return (self.q - 0.5) * error + 0.5 * absolute(error)
+        return self.q * hinge(error) + (1.0 - self.q) * hinge(-error)
 
 
 mean_squared_error = MeanSquaredError()
