@@ -1,0 +1,1 @@
+"""The contract that every loss goes through, whoever wrote it."""

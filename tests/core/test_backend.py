@@ -1,0 +1,79 @@
+"""Which backend is chosen, before Keras is imported."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossmith.core import backend as module
+
+pytestmark = pytest.mark.backend_free
+
+
+@pytest.fixture
+def choose(monkeypatch, tmp_path):
+    """Choose in a world where nothing is decided yet; return what was chosen."""
+
+    def run(installed, configured=None, variable=None):
+        monkeypatch.delitem(sys.modules, "keras", raising=False)
+        monkeypatch.delenv("KERAS_BACKEND", raising=False)
+        if variable:
+            monkeypatch.setenv("KERAS_BACKEND", variable)
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        if configured is not None:
+            (tmp_path / "keras.json").write_text(configured)
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name: object() if name in installed else None
+        )
+        module.choose_backend()
+        return os.environ["KERAS_BACKEND"]
+
+    return run
+
+
+def test_the_first_installed(choose):
+    assert choose(["torch", "jax", "tensorflow"]) == "tensorflow"
+
+
+def test_order(choose):
+    assert choose(["torch", "jax"]) == "jax"
+    assert choose(["torch"]) == "torch"
+
+
+def test_the_configured_if_it_is_installed(choose):
+    assert choose(["torch", "jax"], json.dumps({"backend": "torch"})) == "torch"
+    assert choose(["jax"], json.dumps({"backend": "torch"})) == "jax"
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", "{}", '{"backend": 3}'])
+def test_a_broken_configuration_is_passed_over(choose, broken):
+    assert choose(["torch"], broken) == "torch"
+
+
+def test_the_variable_wins(choose):
+    assert choose(["jax"], json.dumps({"backend": "jax"}), variable="torch") == "torch"
+
+
+def test_none_installed(choose):
+    with pytest.raises(ImportError, match=r"pip install 'lossmith\[jax\]'"):
+        choose([])
+
+
+def test_a_fresh_process_chooses_in_silence(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("KERAS")}
+    source = "import lossmith, keras; import sys; sys.exit(keras.backend.backend() != 'jax')"
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    root = Path(__file__).resolve().parents[2]
+    finished = subprocess.run(
+        [sys.executable, "-c", source],
+        env=environment | {"KERAS_HOME": str(tmp_path), "PYTHONPATH": str(root / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == finished.stderr == ""

@@ -1,0 +1,209 @@
+"""What cannot work or cannot be saved is refused when the loss is made, saying what to write."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import lossmith as ls
+
+huber = ls.losses.huber
+Y = np.zeros(3, "float32")
+
+
+def formula(y_true, y_pred, *, scale=1.0):
+    return scale * ops.square(y_true - y_pred)
+
+
+def factory(scale):
+    def inner(y_true, y_pred):
+        return scale * ops.square(y_true - y_pred)
+
+    return inner
+
+
+class Holder:
+    def formula(self, y_true, y_pred):
+        return y_true - y_pred
+
+
+def three_tensors(y_true, y_pred, weights):
+    return weights * (y_true - y_pred)
+
+
+def swapped(y_pred, y_true):
+    return y_true - y_pred
+
+
+def one_tensor(y_pred):
+    return y_pred
+
+
+def hidden(y_true, y_pred, **options):
+    return y_true - y_pred
+
+
+def required(y_true, y_pred, *, scale):
+    return scale * (y_true - y_pred)
+
+
+def weighted(y_true, y_pred, sample_weight=None):
+    return y_true - y_pred
+
+
+def reserved(y_true, y_pred, *, reduction="sum"):
+    return y_true - y_pred
+
+
+def private(y_true, y_pred, *, _scale=1.0):
+    return y_true - y_pred
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda y_true, y_pred: y_true - y_pred, "lambda cannot be saved.*def"),
+        (factory(2.0), "reads `scale`.*keyword of the formula"),
+        (functools.partial(formula, scale=2.0), "partial cannot be saved"),
+        (Holder().formula, "bound method cannot be saved"),
+        (ls.losses.Huber, r"it is a class; write Huber\(...\)"),
+        (huber, "it is a loss already"),
+        (three_tensors, r"third required argument, `weights`.*\*, weights=..."),
+        (swapped, r"\(y_pred, y_true\) are swapped"),
+        (one_tensor, "starts with two tensors"),
+        (hidden, r"\*args and \*\*kwargs"),
+        (required, "`scale` needs a default"),
+        (weighted, "weights are applied for you"),
+        (reserved, "`reduction` cannot be the name of a hyperparameter"),
+        (private, "`_scale` cannot be the name"),
+        (3, "takes a function"),
+        ("huber", "takes a function"),
+    ],
+)
+def test_what_is_no_formula(given, message):
+    with pytest.raises(TypeError, match=message):
+        ls.loss(given)
+
+
+def test_a_nested_function_without_free_variables_is_fine():
+    def nested(y_true, y_pred):
+        return ops.square(y_true - y_pred)
+
+    assert float(ls.loss(nested)([0.0], [3.0])) == 9
+
+
+def test_unknown_targets():
+    with pytest.raises(ValueError, match="'value', 'class' or 'pair'; got 'labels'"):
+        ls.loss(formula, targets="labels")
+
+
+def define(**body):
+    return type("Mine", (ls.Loss,), {"__module__": __name__, **body})
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"call": lambda self, y_true, y_pred: y_true}, "lambda"),
+        ({"call": three_tensors}, "swapped|nothing else|two tensors"),
+        ({"call": staticmethod(formula)}, "must be a method"),
+    ],
+)
+def test_classes_that_cannot_work(body, message):
+    with pytest.raises(TypeError, match=message):
+        define(**body)
+
+
+def test_a_class_with_a_third_tensor():
+    with pytest.raises(TypeError, match="`weights` belongs in a field"):
+
+        class Third(ls.Loss):
+            def call(self, y_true, y_pred, weights):
+                return weights * (y_true - y_pred)
+
+
+def test_a_class_with_swapped_tensors():
+    with pytest.raises(TypeError, match="swapped"):
+
+        class Swapped(ls.Loss):
+            def call(self, y_pred, y_true):
+                return y_true - y_pred
+
+
+def test_a_class_with_a_reserved_field():
+    with pytest.raises(TypeError, match="`mask` cannot be the name"):
+
+        class Reserved(ls.Loss):
+            mask: float = 1.0
+
+            def call(self, y_true, y_pred):
+                return y_true - y_pred
+
+
+def test_a_class_without_a_formula():
+    class Empty(ls.Loss):
+        pass
+
+    with pytest.raises(TypeError, match="has no formula: define call"):
+        Empty()
+
+
+def test_a_required_hyperparameter_that_is_missing():
+    class Required(ls.Loss):
+        scale: ls.Positive
+
+        def call(self, y_true, y_pred):
+            return self.scale * (y_true - y_pred)
+
+    assert Required(scale=2.0).scale == 2
+    with pytest.raises(TypeError, match=r"`scale` \(a finite number > 0\) needs a value"):
+        Required()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: huber(2.0), r"called with one argument.*huber\(threshold=...\)"),
+        (lambda: huber(Y), "called with one argument"),
+        (lambda: huber(Y, Y, threshold=2.0), r"in two calls: huber\(threshold=...\)\(y_true"),
+        (lambda: huber(Y, threshold=2.0), "in two calls"),
+        (lambda: huber(sample_weight=Y), "need y_true and y_pred"),
+        (lambda: huber(None, Y), "y_true is None"),
+        (lambda: huber(Y, None), "y_pred is None"),
+        (lambda: ls.losses.Huber(2.0), r"by keyword: Huber\(threshold=...\)"),
+        (lambda: ls.losses.Huber(Y, Y), r"Huber\(\)\(y_true, y_pred\)"),
+        (lambda: huber(treshold=2.0), "no hyperparameter `treshold`. Did you mean `threshold`"),
+        (lambda: ls.losses.log_cosh(scale=2.0), "This loss has none"),
+        (lambda: ls.get(ls.losses.Huber), r"write Huber\(\)"),
+        (lambda: ls.get(3), "Expected a loss"),
+    ],
+)
+def test_wrong_calls(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_a_class_given_to_compile():
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile(loss=ls.losses.Huber)
+    with pytest.raises(TypeError, match=r"write Huber\(\)"):
+        model.evaluate(np.zeros((2, 1)), np.zeros(2), verbose=0)
+
+
+@pytest.mark.parametrize("value", ["mean_of_all", 3, "SUM"])
+def test_reductions(value):
+    with pytest.raises(ValueError, match="reduction must be one of"):
+        huber(reduction=value)
+
+
+def test_labels_of_pairs_are_seen_when_they_can_be():
+    with pytest.raises(ValueError, match=r"must be 0 or 1; got 0.3"):
+        ls.losses.contrastive([0.0, 0.3], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"must be 0 or 1; got -1"):
+        ls.losses.contrastive.values([1, -1], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"must be -1 or 1; got 0"):
+        ls.losses.modified_huber([1.0, 0.0], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"between 0 and 1; got 2"):
+        ls.losses.contrastive(graded=True)([0.3, 2.0], [0.5, 0.5])

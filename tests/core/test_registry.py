@@ -1,0 +1,73 @@
+"""Names: what a string or a dictionary stands for."""
+
+import keras
+import pytest
+from contract import user_losses
+
+import lossmith as ls
+from lossmith.core import registry
+
+
+@pytest.mark.parametrize("name", sorted(registry.catalogue()))
+def test_the_catalogue_by_name(name):
+    loss = getattr(ls.losses, name)
+    assert ls.get(name) == loss
+    assert ls.get(type(loss).__name__) == loss
+    assert ls.get(f"lossmith>{type(loss).__name__}") == loss
+    assert type(loss) is getattr(ls.losses, type(loss).__name__)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("mse", ls.losses.mean_squared_error), ("MSE", ls.losses.mean_squared_error),
+        ("mae", ls.losses.mean_absolute_error), ("rmse", ls.losses.root_mean_squared_error),
+        ("logcosh", ls.losses.log_cosh), ("pinball", ls.losses.quantile),
+        ("asymmetric", user_losses.asymmetric), ("FieldHuber", user_losses.FieldHuber()),
+        ("contract.user_losses>asymmetric", user_losses.asymmetric),
+    ],
+)  # fmt: skip
+def test_other_names(name, loss):
+    assert ls.get(name) == loss
+
+
+def test_names_that_only_keras_knows():
+    assert ls.get("binary_crossentropy") is keras.losses.binary_crossentropy
+    other = keras.losses.Poisson()
+    assert ls.get(other) is other
+    assert isinstance(ls.get(keras.losses.serialize(other)), keras.losses.Poisson)
+
+
+def test_a_configuration_that_keras_wrote_for_its_own_loss():
+    serialized = keras.losses.serialize(keras.losses.Huber(delta=1.0))
+    assert isinstance(ls.get(serialized), keras.losses.Huber | ls.losses.Huber)
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match=r"No loss is called 'hubert'. Did you mean 'huber'"):
+        ls.get("hubert")
+    with pytest.raises(ValueError, match="class_name"):
+        ls.get({"threshold": 1.0})
+
+
+@ls.loss(package="old_module", name="renamed")
+def new_name(y_true, y_pred):
+    return y_true - y_pred
+
+
+def test_a_package_and_a_name_of_its_own():
+    assert registry.registered_name(type(new_name)) == "old_module>renamed"
+    assert ls.get("renamed") == new_name
+    assert new_name.name == "renamed"
+
+
+def test_an_ambiguous_name():
+    for package in ("here", "there"):
+        ls.loss(_twice, package=package)
+    with pytest.raises(ValueError, match="Several losses are called '_twice'"):
+        ls.get("_twice")
+    assert type(ls.get("here>_twice")) is not type(ls.get("there>_twice"))
+
+
+def _twice(y_true, y_pred):
+    return y_true - y_pred

@@ -1,0 +1,114 @@
+"""What differs between backends in a training loop of one's own, behind one set of names."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+Function = Callable[[Any], Any]
+
+
+def to_numpy(tensor: Any) -> np.ndarray:
+    """The values of a tensor; half precision as float32, which NumPy knows."""
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return np.asarray(ops.convert_to_numpy(ops.cast(tensor, "float32") if dtype == "bfloat16" else
+                                           tensor))  # fmt: skip
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """float64 tensors may be made here; only JAX has to be told."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        with jax.enable_x64(True):
+            yield
+    else:
+        yield
+
+
+def value_and_gradient(function: Function, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The value of a function of one tensor, and the gradient of its sum."""
+    value, gradient = _VALUE_AND_GRADIENT[keras.backend.backend()](
+        lambda tensor: ops.sum(function(tensor)), ops.convert_to_tensor(x)
+    )
+    return to_numpy(value), to_numpy(gradient)
+
+
+def _with_jax(function: Function, x: Any) -> tuple[Any, Any]:
+    import jax
+
+    return jax.value_and_grad(function)(x)
+
+
+def _with_tensorflow(function: Function, x: Any) -> tuple[Any, Any]:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = function(x)
+    return value, tape.gradient(value, x, unconnected_gradients="zero")
+
+
+def _with_torch(function: Function, x: Any) -> tuple[Any, Any]:
+    x = x.detach().clone().requires_grad_()
+    value = function(x)
+    value.backward()
+    return value.detach(), x.grad
+
+
+_VALUE_AND_GRADIENT = {"jax": _with_jax, "tensorflow": _with_tensorflow, "torch": _with_torch}
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function compiled whole: no part of it may fall back to Python."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.jit(function)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True)
+    import torch
+
+    torch._dynamo.reset()  # each code object may be compiled for few losses only
+    return torch.compile(function, fullgraph=True, backend="aot_eager")
+
+
+def open_shapes(function: Callable[..., Any], *tensors: Any) -> Callable[..., Any]:
+    """The function traced with as many dimensions left open as the backend knows how to."""
+    if keras.backend.backend() != "tensorflow":
+        return compiled(function)
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None] * tensor.ndim, tensor.dtype) for tensor in tensors]
+    return tf.function(function, input_signature=signature)
+
+
+def _shape_errors() -> tuple[type[Exception], ...]:
+    if keras.backend.backend() != "tensorflow":
+        return (ValueError,)
+    import tensorflow as tf
+
+    return (ValueError, tf.errors.InvalidArgumentError)
+
+
+SHAPE_ERRORS = _shape_errors()
+"""What a step raises for shapes that do not fit: TensorFlow may see them only when it runs."""
+
+
+def finite_differences(function: Callable[[np.ndarray], float], x: np.ndarray) -> np.ndarray:
+    """The gradient by central differences, in float64."""
+    step = 1e-6
+    gradient = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        ahead, behind = x.copy(), x.copy()
+        ahead[index] += step
+        behind[index] -= step
+        gradient[index] = (function(ahead) - function(behind)) / (2 * step)
+    return gradient

@@ -1,0 +1,121 @@
+"""Distances against SciPy, exact at equal inputs, with gradients that are finite everywhere."""
+
+import keras
+import numpy as np
+import pytest
+from gradients import to_numpy, value_and_gradient
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from keras import ops
+from scipy.spatial.distance import cdist
+
+from lossmith import distances
+
+SCIPY = {"euclidean": "euclidean", "squared_euclidean": "sqeuclidean", "manhattan": "cityblock",
+         "cosine": "cosine"}  # fmt: skip
+NAMES = list(SCIPY)
+RNG = np.random.default_rng(1)
+A = RNG.normal(size=(6, 4)).astype("float32")
+B = RNG.normal(size=(5, 4)).astype("float32")
+VECTORS = arrays.arrays("float32", (2, 3), elements=st.floats(-100, 100, width=32))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_against_scipy(name):
+    distance = distances.get(name)
+    expected = cdist(A.astype(float), B.astype(float), SCIPY[name])
+    np.testing.assert_allclose(to_numpy(distance.pairwise(A, B)), expected, rtol=1e-5)
+    np.testing.assert_allclose(to_numpy(distance(A[:5], B)), np.diag(expected[:5]), rtol=1e-5)
+    own = cdist(A.astype(float), A.astype(float), SCIPY[name])
+    np.testing.assert_allclose(to_numpy(distance.pairwise(A)), own, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", NAMES)
+def test_exactly_zero_and_finite_at_equal_inputs(name, dtype):
+    a = ops.cast(A * 30, dtype)
+    value, gradient = value_and_gradient(lambda x: distances.get(name)(x, a), a)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, np.zeros_like(A))
+    diagonal = np.diag(to_numpy(distances.get(name).pairwise(a)))
+    np.testing.assert_array_equal(diagonal, np.zeros(6))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_pairs_have_a_finite_gradient(name):
+    a = np.concatenate([A, A[:2], np.zeros((2, 4), "float32")])
+    gradient = value_and_gradient(distances.get(name).pairwise, a)[1]
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_is_computed_in_float32(name, dtype):
+    a, b = ops.cast(A[:5] * 200, dtype), ops.cast(B * 200, dtype)
+    exact = distances.get(name)(ops.cast(a, "float32"), ops.cast(b, "float32"))
+    value = distances.get(name)(a, b)
+    assert keras.backend.standardize_dtype(value.dtype) == dtype
+    np.testing.assert_array_equal(to_numpy(value), to_numpy(ops.cast(exact, dtype)))
+
+
+@given(VECTORS)
+def test_symmetric_within_the_range(pair):
+    for name in NAMES:
+        distance = distances.get(name)
+        there, back = (float(distance(*each)) for each in (pair, pair[::-1]))
+        assert there == pytest.approx(back, rel=1e-5, abs=1e-30)
+        assert 0 <= there <= distance.upper * (1 + 1e-6)
+
+
+@given(VECTORS)
+def test_gradients_are_finite(pair):
+    for name in NAMES:
+        gradient = value_and_gradient(lambda x, n=name: distances.get(n)(x[:1], x[1:]), pair)[1]
+        assert np.isfinite(gradient).all(), name
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-18, 1.0, 1e18, 1e25])
+def test_the_cosine_distance_does_not_depend_on_the_length(scale):
+    value = distances.cosine(A[:5] * np.float32(scale), B)
+    np.testing.assert_allclose(to_numpy(value), to_numpy(distances.cosine(A[:5], B)), rtol=1e-5)
+
+
+def test_zero_vectors():
+    zero = np.zeros((1, 4), "float32")
+    assert float(distances.cosine(zero, A[:1])[0]) == 1
+    assert float(distances.cosine(zero, zero)[0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "upper"),
+    [("euclidean", 2), ("squared_euclidean", 4), ("manhattan", 2 * np.sqrt(3)), ("cosine", 2)],
+)
+def test_the_reach_on_the_sphere(name, upper):
+    distance = distances.get(name)
+    far = np.ones((1, 3), "float32") / np.sqrt(np.float32(3))
+    assert float(distance(far, -far)[0]) == pytest.approx(upper, rel=1e-6)
+    distance.check_margin(upper, unit_length=3)
+    with pytest.raises(ValueError, match=f"the {name} distance of two vectors of length 1"):
+        distance.check_margin(upper * 1.01, unit_length=3)
+
+
+def test_margins_without_a_bound():
+    distances.euclidean.check_margin(1e9)
+    with pytest.raises(ValueError, match="at most 2"):
+        distances.cosine.check_margin(2.5)
+
+
+def test_what_is_refused():
+    with pytest.raises(ValueError, match=r"vectors of one length.*\(6, 4\) and \(6, 3\)"):
+        distances.euclidean(A, A[:, :3])
+    with pytest.raises(ValueError, match="vectors of one length"):
+        distances.euclidean(1.0, 2.0)
+    with pytest.raises(ValueError, match=r"must be one of euclidean.*'hamming'"):
+        distances.get("hamming")
+    assert distances.get(distances.cosine) is distances.cosine
+
+
+def test_integers_are_compared_as_numbers():
+    images = np.array([[0, 255]], "uint8"), np.array([[255, 0]], "uint8")
+    assert float(distances.manhattan(*images)[0]) == 510
