@@ -26,6 +26,8 @@ again: Contrastive = Contrastive(margin=0.5, same=0, factor=0.5, distance="manha
 distance: Any = ls.distances.euclidean(y_true, y_pred)
 
 Huber(threshold="a")  # type: ignore[arg-type]
+Huber(treshold=2.0)  # type: ignore[call-arg]
+Huber(2.0)  # type: ignore[call-arg, arg-type]
 Contrastive(same=2)  # type: ignore[arg-type]
 Contrastive(distance="hamming")  # type: ignore[arg-type]
 huber(y_true)  # type: ignore[call-overload]

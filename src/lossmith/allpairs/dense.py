@@ -66,12 +66,14 @@ def _unit(embeddings: Any) -> Any:
 def _log_sum_exp(logits: Any, weights: Any) -> Any:
     """`log(sum_j w_ij exp(l_ij))` for each row; 0 for a row without weight."""
     present = weights > 0
-    largest = ops.max(ops.where(present, logits, -1e30 * ops.ones_like(logits)), axis=1)
+    lowest = -1e30 * ops.ones_like(logits)
+    largest = ops.max(ops.where(present, logits, lowest), axis=1, initial=-1e30)
     largest = ops.stop_gradient(ops.where(largest > -1e29, largest, ops.zeros_like(largest)))
     shifted = ops.where(present, logits - largest[:, None], ops.zeros_like(logits))
     total = ops.sum(weights * ops.exp(shifted), axis=1)
     empty = ops.equal(total, 0)
-    return ops.where(empty, 0.0, largest + ops.log(ops.where(empty, 1.0, total)))
+    logarithm = ops.log(ops.where(empty, ops.ones_like(total), total))
+    return ops.where(empty, ops.zeros_like(total), largest + logarithm)
 
 
 supervised_contrastive = SupervisedContrastive()

@@ -53,6 +53,7 @@ def choose_backend() -> None:
 choose_backend()
 
 import keras as keras  # noqa: E402 - the backend has to be chosen first
+from keras.src.backend import get_keras_mask  # noqa: E402 - Keras has no public name for it
 
 
 def is_concrete(tensor: Any) -> bool:
@@ -67,8 +68,37 @@ def is_concrete(tensor: Any) -> bool:
     if name == "torch":
         import torch
 
-        return not (torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(tensor))
+        wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+        return not (torch.compiler.is_compiling() or wrapped(tensor))
     return isinstance(tensor, np.ndarray)
+
+
+def constant(array: np.ndarray) -> Any:
+    """An array as an operand for tensors of any floating dtype.
+
+    TensorFlow mixes no dtypes, but gives a NumPy array that of the tensor it meets; the others
+    promote, and PyTorch takes no NumPy arrays.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return array
+    return keras.ops.convert_to_tensor(array)
+
+
+def mask_of(tensor: Any) -> Any:
+    """The mask that Keras' layers have attached to a tensor, `None` if there is none."""
+    return get_keras_mask(tensor)
+
+
+def check_shapes_equal(first: Any, second: Any) -> None:
+    """Add a check to a traced step that has left dimensions open: the two shapes must be equal.
+
+    Only TensorFlow's graphs leave dimensions open; under XLA they are known when it compiles.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        shapes = [tf.convert_to_tensor(keras.ops.shape(tensor)) for tensor in (first, second)]
+        tf.debugging.assert_equal(*shapes, message="y_true and y_pred differ in shape")
 
 
 def replica_count() -> int:

@@ -3,7 +3,7 @@
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform, overload
 
@@ -16,6 +16,7 @@ from lossmith.core.hyperparameters import Hyperparameter
 from lossmith.core.shapes import Targets
 
 _SETTINGS = ("name", "reduction", "dtype")
+_SHOWN_NAME = "shown_name"
 _NOT_GIVEN: Any = object()
 # Keras makes an instance of a class given to `compile`, and fails when the model is saved.
 _KERAS_LOOKUPS = (keras.losses.get.__code__, keras.metrics.get.__code__)
@@ -41,12 +42,28 @@ class LossType(type(keras.losses.Loss)):  # type: ignore[misc]
         return cls._signature or declaration.field_signature(cls.declared)
 
 
-@dataclass_transform(kw_only_default=True)
-class _Declarative:
-    """Tells type checkers that annotated fields of a subclass are its keyword arguments."""
+if TYPE_CHECKING:
+
+    @dataclass_transform(kw_only_default=True)
+    class _KerasLoss:
+        """Keras is not typed; this is what a type checker has to know of its losses.
+
+        Annotated fields of a subclass are its keyword arguments.
+        """
+
+        _dtype: str
+        _hyperparameters: Mapping[str, Any]
+        _requested_dtype: str | None
+
+        def __init__(self, name: str, reduction: str, dtype: Any) -> None: ...
+
+        call: Callable[..., Any]
+
+else:
+    _KerasLoss = keras.losses.Loss
 
 
-class Loss(_Declarative, keras.losses.Loss, metaclass=LossType):
+class Loss(_KerasLoss, metaclass=LossType):
     """A loss whose hyperparameters are declared, checked, saved and compared.
 
     Subclass it in either style. Annotated fields are the hyperparameters:
@@ -283,13 +300,22 @@ class Loss(_Declarative, keras.losses.Loss, metaclass=LossType):
         return {**self._hyperparameters, **settings}
 
     def get_config(self) -> dict[str, Any]:
-        """The hyperparameters, name, reduction and dtype, as JSON can hold them."""
-        return {name: hp.to_config(value) for name, value in self._explicit().items()}
+        """The hyperparameters, name, reduction and dtype, as JSON can hold them.
+
+        `name` is the registered name: where Keras does not know the class of a loss in an `.h5`
+        file it looks for a loss of that name, and would find its own `huber` for anybody's.
+        """
+        config = {name: hp.to_config(value) for name, value in self._explicit().items()}
+        config["name"] = registry.registered_name(type(self))
+        return config if self.name == self.default_name else {**config, _SHOWN_NAME: self.name}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make the loss that `get_config` described."""
-        return cls(**{name: hp.from_config(value) for name, value in config.items()})
+        given = {name: hp.from_config(value) for name, value in config.items()}
+        if ">" in str(given.get("name")):
+            given["name"] = given.pop(_SHOWN_NAME, None)
+        return cls(**given)
 
     def _key(self) -> tuple[Any, ...]:
         values = {**self._explicit(), "name": None}

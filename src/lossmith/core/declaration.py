@@ -269,10 +269,11 @@ def public_name(cls: Any) -> str:
 
 
 def reference(cls: type) -> type | str:
-    """What a pickle refers to: the class if it can be imported, else its registered name."""
+    """What a pickle refers to: the class if others can import it, else its registered name."""
     module: Any = sys.modules.get(cls.__module__)
     try:
         found = functools.reduce(getattr, cls.__qualname__.split("."), module)
     except AttributeError:
         found = None
-    return cls if found is cls else registry.registered_name(cls)
+    importable = found is cls and cls.__module__ != "__main__"
+    return cls if importable else registry.registered_name(cls)

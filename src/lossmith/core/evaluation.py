@@ -52,7 +52,7 @@ def evaluate(
     Raises:
         ValueError, TypeError: if shapes, dtypes or labels do not fit the loss.
     """
-    mask = _joint_mask(getattr(y_pred, "_keras_mask", None), mask)
+    mask = _joint_mask(backend.mask_of(y_pred), mask)
     batch = _prepare(loss, y_true, y_pred)
     weighting = _weighting(loss, batch, sample_weight, mask)
     if weighting is not None:
@@ -75,7 +75,8 @@ def _prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
     if y_true is None or y_pred is None:
         missing = "y_true" if y_true is None else "y_pred"
         raise TypeError(f"{loss.name}: {missing} is None; a loss compares two tensors.")
-    y_true, y_pred = _tensors(y_true), _tensors(y_pred)
+    y_pred = _tensors(y_pred)
+    y_true = _tensors(y_true) if tree.is_nested(y_pred) else ops.convert_to_tensor(y_true)
     dtype, compute = _dtypes(loss, tree.flatten(y_pred))
     y_pred = _cast(y_pred, compute)
     if loss.targets != "class":
@@ -84,6 +85,7 @@ def _prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
         return _prepare_nested(loss, y_true, y_pred, dtype)
     single = loss.targets != "class" and len(shape_of(y_pred)) == 0
     if single:
+        y_true = shapes.align_values(loss.name, y_true, y_pred)
         y_true, y_pred = ops.reshape(y_true, (1,)), ops.reshape(y_pred, (1,))
     if loss.targets == "value":
         y_true = shapes.align_values(loss.name, y_true, y_pred)
@@ -186,18 +188,24 @@ def _stand_in(tensors: Any, keep: Any) -> Any:
     A row of weight 0 may hold anything, NaN included; a row of the batch that counts is inside the
     formula's domain. Selecting before the formula cuts the gradient as well.
     """
-    rank = len(shape_of(keep))
-    first = ops.argmax(ops.cast(ops.reshape(keep, (-1,)), "int32"))
-
-    def replace(tensor: Any) -> Any:
-        features = ops.shape(tensor)[rank:]
-        rows = ops.reshape(tensor, (-1, *features))
-        where = shapes.expand_to(keep, len(shape_of(tensor)))
-        return ops.where(where, tensor, ops.stop_gradient(ops.take(rows, first, axis=0)))
-
     if 0 in shape_of(keep):
         return tensors
+    rank, flat = len(shape_of(keep)), ops.reshape(keep, (-1,))
+    first, some = ops.argmax(ops.cast(flat, "int32")), ops.any(flat)
+
+    def replace(tensor: Any) -> Any:
+        rows = ops.reshape(tensor, (-1, *ops.shape(tensor)[rank:]))
+        row = ops.take(rows, first, axis=0)
+        row = ops.where(some, row, _where_nothing_counts(row))
+        where = shapes.expand_to(keep, len(shape_of(tensor)))
+        return ops.where(where, tensor, ops.stop_gradient(row))
+
     return tree.map_structure(replace, tensors)
+
+
+def _where_nothing_counts(row: Any) -> Any:
+    is_class = "int" in keras.backend.standardize_dtype(row.dtype)
+    return ops.zeros_like(row) if is_class else ops.ones_like(row)
 
 
 def _reduced_values(loss: "Loss", batch: Batch, weighting: Weights | None, how: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union
 import annotated_types as at
 import numpy as np
 
-from lossmith.core import registry
+from lossmith.core import backend, registry
 from lossmith.core.backend import keras
 
 Positive: TypeAlias = Annotated[float, at.Gt(0)]
@@ -313,11 +313,8 @@ def _advice(name: str, declared: Mapping[str, Hyperparameter]) -> str:
 
 
 def as_tensor(value: Any) -> Any:
-    """A bound value as a formula sees it: arrays as tensors, floating ones in single precision."""
-    if not isinstance(value, np.ndarray):
-        return value
-    dtype = "float32" if value.dtype.kind == "f" else None
-    return keras.ops.convert_to_tensor(value, dtype)
+    """A bound value as a formula sees it: arrays as what mixes with tensors of any precision."""
+    return backend.constant(value) if isinstance(value, np.ndarray) else value
 
 
 class TensorField:

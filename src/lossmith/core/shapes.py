@@ -1,12 +1,13 @@
 """Bringing y_true, y_pred, weights and masks to the shapes a formula may rely on.
 
 A shape is known up to dimensions that a traced step leaves open (`None`). An open dimension never
-hides a broadcast: where the static shapes do not prove that the two agree, the target is reshaped
-to the prediction's shape, which fails at run time instead of broadcasting.
+hides a broadcast: where the static shapes do not prove that the two agree, the step checks them
+when it runs.
 """
 
 from typing import Any, Literal
 
+from lossmith.core import backend
 from lossmith.core.backend import keras
 
 ops = keras.ops
@@ -26,10 +27,6 @@ def may_equal(first: Shape, second: Shape) -> bool:
     )
 
 
-def _surely_equal(first: Shape, second: Shape) -> bool:
-    return may_equal(first, second) and (None not in first[1:] and None not in second[1:])
-
-
 def align_values(loss: str, y_true: Any, y_pred: Any) -> Any:
     """Return `y_true` in the shape of `y_pred`; only a last axis of length 1 is added or removed.
 
@@ -37,14 +34,14 @@ def align_values(loss: str, y_true: Any, y_pred: Any) -> Any:
         ValueError: if the shapes differ otherwise, naming both.
     """
     true_shape, pred_shape = shape_of(y_true), shape_of(y_pred)
-    if may_equal(true_shape, pred_shape):
-        if _surely_equal(true_shape, pred_shape):
-            return y_true
-        return ops.reshape(y_true, ops.shape(y_pred))
     if len(true_shape) + 1 == len(pred_shape) and may_equal((*true_shape, 1), pred_shape):
-        return ops.reshape(y_true, ops.shape(y_pred))
-    if len(true_shape) == len(pred_shape) + 1 and may_equal(true_shape, (*pred_shape, 1)):
-        return ops.reshape(y_true, ops.shape(y_pred))
+        y_true = ops.expand_dims(y_true, axis=-1)
+    elif len(true_shape) == len(pred_shape) + 1 and may_equal(true_shape, (*pred_shape, 1)):
+        y_true = ops.squeeze(y_true, axis=-1)
+    if may_equal(shape_of(y_true), pred_shape):
+        if None in (*shape_of(y_true), *pred_shape):
+            backend.check_shapes_equal(y_true, y_pred)
+        return y_true
     raise ValueError(
         f"{loss}: y_true has shape {true_shape} and y_pred has shape {pred_shape}; they must be "
         "of one shape (a last axis of length 1 may be missing in one of them). "

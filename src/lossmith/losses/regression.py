@@ -149,8 +149,8 @@ class PseudoHuber(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The smooth Huber loss of each entry, without cancellation at small errors."""
         error = y_true - y_pred
-        ratio = error / self.threshold
-        return error * error / (1.0 + ops.sqrt(1.0 + ops.square(ratio)))
+        ratio = ops.clip(error / self.threshold, -1e18, 1e18)
+        return self.threshold * error * (ratio / (1.0 + ops.sqrt(1.0 + ops.square(ratio))))
 
 
 class LogCosh(Loss):
@@ -172,8 +172,8 @@ class LogCosh(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """`log(cosh(e))` of each entry, without overflow."""
-        size = absolute(y_true - y_pred)
-        return size + ops.softplus(-2.0 * size) - math.log(2.0)
+        error = y_true - y_pred
+        return error + ops.softplus(-2.0 * error) - math.log(2.0)
 
 
 class Quantile(Loss):
