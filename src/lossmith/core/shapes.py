@@ -27,6 +27,11 @@ def may_equal(first: Shape, second: Shape) -> bool:
     )
 
 
+def _without_last_axis(tensor: Any) -> Any:
+    """Remove a last axis of length 1; one that is left open fails at run time if it is longer."""
+    return ops.reshape(tensor, ops.shape(tensor)[:-1])
+
+
 def align_values(loss: str, y_true: Any, y_pred: Any) -> Any:
     """Return `y_true` in the shape of `y_pred`; only a last axis of length 1 is added or removed.
 
@@ -37,7 +42,7 @@ def align_values(loss: str, y_true: Any, y_pred: Any) -> Any:
     if len(true_shape) + 1 == len(pred_shape) and may_equal((*true_shape, 1), pred_shape):
         y_true = ops.expand_dims(y_true, axis=-1)
     elif len(true_shape) == len(pred_shape) + 1 and may_equal(true_shape, (*pred_shape, 1)):
-        y_true = ops.squeeze(y_true, axis=-1)
+        y_true = _without_last_axis(y_true)
     if may_equal(shape_of(y_true), pred_shape):
         if None in (*shape_of(y_true), *pred_shape):
             backend.check_shapes_equal(y_true, y_pred)
@@ -68,7 +73,7 @@ def align_labels(loss: str, y_true: Any, batch: Shape) -> Any:
     if may_equal(shape, batch):
         return y_true
     if len(shape) == len(batch) + 1 and may_equal(shape, (*batch, 1)):
-        return ops.squeeze(y_true, axis=-1)
+        return _without_last_axis(y_true)
     raise ValueError(
         f"{loss}: y_true has shape {shape}; with these predictions it must hold one label per "
         f"item, shape {batch} or {(*batch, 1)}. One-hot labels become ids with argmax(axis=-1)."
