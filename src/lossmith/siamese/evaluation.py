@@ -64,8 +64,9 @@ def pair_distances(
 
     Example:
         >>> import numpy as np
-        >>> pair_distances(np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[0, 1]]), "euclidean")
-        array([5.])
+        >>> embeddings = np.array([[0.0, 0.0], [3.0, 4.0]])
+        >>> pair_distances(embeddings, np.array([[0, 1]]), "euclidean").tolist()
+        [5.0]
     """
     measure = distances.get(distance)
     chunks = np.array_split(pairs, max(1, -(-len(pairs) // _PAIRS_AT_ONCE)))
