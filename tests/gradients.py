@@ -91,15 +91,23 @@ def open_shapes(function: Callable[..., Any], *tensors: Any) -> Callable[..., An
 
 
 def _shape_errors() -> tuple[type[Exception], ...]:
-    if keras.backend.backend() != "tensorflow":
-        return (ValueError,)
-    import tensorflow as tf
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
 
-    return (ValueError, tf.errors.InvalidArgumentError)
+        return (ValueError, tf.errors.InvalidArgumentError)
+    if backend == "torch":
+        import torch
+
+        return (ValueError, torch._dynamo.exc.Unsupported)
+    return (ValueError,)
 
 
 SHAPE_ERRORS = _shape_errors()
-"""What a step raises for shapes that do not fit: TensorFlow may see them only when it runs."""
+"""What a step raises for shapes that do not fit.
+
+TensorFlow may see them only when it runs; PyTorch's compiler quotes the error in one of its own.
+"""
 
 
 def finite_differences(function: Callable[[np.ndarray], float], x: np.ndarray) -> np.ndarray:

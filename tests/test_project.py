@@ -24,7 +24,8 @@ HEAVY = ["PIL", "jinja2", "matplotlib", "mlxtend", "pandas", "rich", "scipy", "s
 LAYERS = [
     {"core"},
     {"distances"},
-    {"losses", "allpairs"},
+    {"allpairs"},
+    {"losses"},
     {"siamese", "report", "datasets", "check", "sweep"},
     {"cli"},
 ]

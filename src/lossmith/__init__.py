@@ -6,7 +6,7 @@ Import lossmith before Keras and it chooses an installed backend (`KERAS_BACKEND
 import importlib
 from types import ModuleType
 
-from lossmith import distances, losses
+from lossmith import distances, losses, siamese
 from lossmith.core import (
     Array,
     Fraction,
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Load the heavier parts when they are first used."""
-    if name in ("siamese", "datasets"):
+    """Load the parts that not everybody needs when they are first used."""
+    if name in ("datasets", "report"):
         return importlib.import_module(f"lossmith.{name}")
     raise AttributeError(f"module 'lossmith' has no attribute {name!r}")

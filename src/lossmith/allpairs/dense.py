@@ -47,7 +47,7 @@ class SupervisedContrastive(Loss):
         """The mean over the anchors that have a positive."""
         weights = ops.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
         unit = _unit(y_pred)
-        similarity = ops.matmul(unit, ops.transpose(unit)) / self.temperature
+        similarity = (unit @ ops.transpose(unit)) / self.temperature
         others = 1.0 - ops.eye(ops.shape(y_pred)[0], dtype=similarity.dtype)
         same = ops.cast(ops.equal(y_true[:, None], y_true[None, :]), similarity.dtype) * others
         column = weights[None, :]
@@ -66,14 +66,9 @@ def _unit(embeddings: Any) -> Any:
 def _log_sum_exp(logits: Any, weights: Any) -> Any:
     """`log(sum_j w_ij exp(l_ij))` for each row; 0 for a row without weight."""
     present = weights > 0
-    lowest = -1e30 * ops.ones_like(logits)
-    largest = ops.max(ops.where(present, logits, lowest), axis=1, initial=-1e30)
-    largest = ops.stop_gradient(ops.where(largest > -1e29, largest, ops.zeros_like(largest)))
-    shifted = ops.where(present, logits - largest[:, None], ops.zeros_like(logits))
-    total = ops.sum(weights * ops.exp(shifted), axis=1)
-    empty = ops.equal(total, 0)
-    logarithm = ops.log(ops.where(empty, ops.ones_like(total), total))
-    return ops.where(empty, ops.zeros_like(total), largest + logarithm)
+    logarithm = ops.log(ops.where(present, weights, ops.ones_like(weights)))
+    total = ops.logsumexp(ops.where(present, logits + logarithm, -1e30), axis=1)
+    return ops.where(ops.any(present, axis=1), total, ops.zeros_like(total))
 
 
 supervised_contrastive = SupervisedContrastive()

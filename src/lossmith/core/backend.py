@@ -73,15 +73,13 @@ def is_concrete(tensor: Any) -> bool:
     return isinstance(tensor, np.ndarray)
 
 
-def constant(array: np.ndarray) -> Any:
-    """An array as an operand for tensors of any floating dtype.
+def operand(array: np.ndarray) -> Any:
+    """A constant array that can be computed with tensors of any floating dtype.
 
-    TensorFlow mixes no dtypes, but gives a NumPy array that of the tensor it meets; the others
-    promote, and PyTorch takes no NumPy arrays.
+    TensorFlow mixes no dtypes, but gives a NumPy array that of the tensor it meets, as JAX does;
+    PyTorch promotes dtypes, and takes no NumPy arrays.
     """
-    if keras.backend.backend() == "tensorflow":
-        return array
-    return keras.ops.convert_to_tensor(array)
+    return keras.ops.convert_to_tensor(array) if keras.backend.backend() == "torch" else array
 
 
 def mask_of(tensor: Any) -> Any:

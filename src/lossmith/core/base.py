@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
         _dtype: str
         _hyperparameters: Mapping[str, Any]
+        _operands: Mapping[str, Any]
         _requested_dtype: str | None
 
         def __init__(self, name: str, reduction: str, dtype: Any) -> None: ...
@@ -136,9 +137,6 @@ class Loss(_KerasLoss, metaclass=LossType):
         declaration.check_call(cls)
         cls._signature = declaration.classic_signature(cls, Loss)
         cls.declared = MappingProxyType(declaration.hyperparameters_of(cls, Loss))
-        for name, hyperparameter in cls.declared.items():
-            if cls._signature is None and hp.may_be_array(hyperparameter.hint):
-                setattr(cls, name, hp.TensorField(name))
         cls.takes_weights = "sample_weight" in inspect.signature(cls.call).parameters
         cls.checks_targets = cls.targets == "pair" or cls.check_targets is not Loss.check_targets
         registry.register(
@@ -172,23 +170,19 @@ class Loss(_KerasLoss, metaclass=LossType):
 
     def _initialise(self, values: dict[str, Any], settings: dict[str, Any]) -> None:
         self.__dict__["_hyperparameters"] = MappingProxyType(values)
+        self.__dict__["_operands"] = {name: hp.as_operand(value) for name, value in values.items()}
         if self._signature is None:
             self.__init__(**settings)  # type: ignore[misc]
-            plain = {name: value for name, value in values.items() if not self._is_tensor(name)}
-            self.__dict__.update(plain)
+            self.__dict__.update(self._operands)
         else:
-            self._initialise_classic(values, settings)
+            self._initialise_classic(settings)
         self.__dict__["reduction"] = reduction.canonical(self.name, self.reduction)
         self.__post_init__()
         self.__dict__["_sealed"] = True
 
-    @classmethod
-    def _is_tensor(cls, field: str) -> bool:
-        return isinstance(inspect.getattr_static(cls, field, None), hp.TensorField)
-
-    def _initialise_classic(self, values: dict[str, Any], settings: dict[str, Any]) -> None:
+    def _initialise_classic(self, settings: dict[str, Any]) -> None:
         accepted = declaration.accepted_settings(self._signature, settings)
-        self.__init__(**values, **accepted)  # type: ignore[misc]
+        self.__init__(**self._operands, **accepted)  # type: ignore[misc]
         given = {
             "name": self.__dict__.get("name"),
             "reduction": self.__dict__.get("reduction", "sum_over_batch_size"),

@@ -266,7 +266,9 @@ def _check_weights_fit(loss: "Loss", values: Any, keep: Any) -> None:
 
 
 def _batch_value(loss: "Loss", batch: Batch, weighting: Weights | None, how: str) -> Any:
-    if weighting is None:
+    if 0 in batch.items:
+        value = ops.sum(tree.flatten(batch.y_pred)[0])
+    elif weighting is None:
         value = loss.call(batch.y_true, batch.y_pred)
     elif loss.takes_weights:
         value = loss.call(batch.y_true, batch.y_pred, sample_weight=weighting.weights)

@@ -169,12 +169,8 @@ def _check_keywords(owner: str, keywords: list[inspect.Parameter]) -> None:
 
 
 def _call(self: Any, y_true: Any, y_pred: Any) -> Any:
-    return self.formula(y_true, y_pred, **_tensors(self))
+    return self.formula(y_true, y_pred, **self._operands)
 
 
 def _call_with_weights(self: Any, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-    return self.formula(y_true, y_pred, sample_weight, **_tensors(self))
-
-
-def _tensors(loss: Loss) -> dict[str, Any]:
-    return {name: hp.as_tensor(value) for name, value in loss.hyperparameters.items()}
+    return self.formula(y_true, y_pred, sample_weight, **self._operands)

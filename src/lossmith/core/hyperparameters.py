@@ -30,11 +30,7 @@ Fraction: TypeAlias = Annotated[float, at.Gt(0), at.Lt(1)]
 UnitInterval: TypeAlias = Annotated[float, at.Ge(0), at.Le(1)]
 """A number from 0 to 1, both included."""
 Array: TypeAlias = np.ndarray
-"""An array of finite numbers, given as anything `numpy.asarray` takes; read-only once bound.
-
-A formula, and a class with declared fields, sees it as a tensor; a classic `__init__` is handed the
-NumPy array.
-"""
+"""An array of finite numbers, given as anything `numpy.asarray` takes; read-only once bound."""
 
 RESERVED = ("y_true", "y_pred", "sample_weight", "mask", "name", "reduction", "dtype")
 """Names that mean something else in a loss, so that no hyperparameter can bear them."""
@@ -312,25 +308,9 @@ def _advice(name: str, declared: Mapping[str, Hyperparameter]) -> str:
     return f"It has {', '.join(f'`{known}`' for known in declared)}, and name, reduction, dtype."
 
 
-def as_tensor(value: Any) -> Any:
-    """A bound value as a formula sees it: arrays as what mixes with tensors of any precision."""
-    return backend.constant(value) if isinstance(value, np.ndarray) else value
-
-
-class TensorField:
-    """A field of a class whose array `call` reads as a tensor of the backend."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, loss: Any, owner: type) -> Any:
-        """The tensor; `hyperparameters` has the array itself."""
-        return self if loss is None else as_tensor(loss.hyperparameters[self.name])
-
-
-def may_be_array(hint: Any) -> bool:
-    """Whether a type hint admits an array."""
-    return hint is np.ndarray or any(may_be_array(part) for part in typing.get_args(hint))
+def as_operand(value: Any) -> Any:
+    """A bound value as a formula computes with it: arrays meet tensors of any floating dtype."""
+    return backend.operand(value) if isinstance(value, np.ndarray) else value
 
 
 def comparable(value: Any) -> Any:
