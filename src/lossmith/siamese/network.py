@@ -9,6 +9,7 @@ import numpy as np
 
 from lossmith import distances
 from lossmith.core.backend import keras
+from lossmith.siamese.evaluation import embed_items
 from lossmith.siamese.figures import VerificationReport
 from lossmith.siamese.verification import VerificationScores
 
@@ -131,8 +132,8 @@ class SiameseNetwork(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def embed(self, x: Any, batch_size: int = 256) -> np.ndarray:
-        """The embeddings of `x`, `(N, D)`, as a NumPy array."""
-        return np.asarray(self.encoder.predict(x, batch_size=batch_size, verbose=0))
+        """The embeddings of `x`, `(N, D)`, as a NumPy array; images are read as they are needed."""
+        return embed_items(self.encoder, x, batch_size)
 
     def distance(self, a: Any, b: Any, batch_size: int = 256) -> np.ndarray:
         """The distances of aligned pairs, `(N,)`, as a NumPy array."""
