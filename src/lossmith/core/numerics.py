@@ -6,6 +6,7 @@ NaN for that of a square root at 0. These do not.
 
 from typing import Any
 
+from lossmith.core import backend
 from lossmith.core.backend import keras
 
 ops = keras.ops
@@ -13,12 +14,42 @@ ops = keras.ops
 
 def absolute(x: Any) -> Any:
     """`|x|`, with derivative 0 at 0."""
-    return x * ops.sign(x)
+    if backend.is_jax():
+        return ops.where(ops.equal(x, 0), ops.zeros_like(x), ops.abs(x))
+    return ops.abs(x)
 
 
 def hinge(x: Any) -> Any:
     """`max(x, 0)`, with derivative 0 at 0."""
     return ops.relu(x)
+
+
+def tilted(x: Any, right: float, left: float) -> Any:
+    """`right * x` above 0 and `left * x` below, with derivative 0 at 0."""
+    if backend.is_jax():
+        sides = ops.where(x > 0, right * x, left * x)
+        return ops.where(ops.equal(x, 0), ops.zeros_like(x), sides)
+    sign = ops.stop_gradient(ops.sign(x))
+    return x * (right * ops.relu(sign) + left * ops.relu(-sign))
+
+
+def squared_difference(y_true: Any, y_pred: Any) -> Any:
+    """`(y_true - y_pred)^2`."""
+    functional = backend.torch_functional()
+    if functional is not None:
+        return functional.mse_loss(y_pred, y_true, reduction="none")
+    return ops.square(y_pred - y_true)
+
+
+def huber(y_true: Any, y_pred: Any, threshold: float) -> Any:
+    """Half the squared difference up to `threshold`, linear beyond."""
+    functional = backend.torch_functional()
+    if functional is not None:
+        return functional.huber_loss(y_pred, y_true, reduction="none", delta=threshold)
+    error = y_pred - y_true
+    size = ops.abs(error)
+    linear = threshold * (size - 0.5 * threshold)
+    return ops.where(size <= threshold, 0.5 * ops.square(error), linear)
 
 
 def square_root(x: Any) -> Any:

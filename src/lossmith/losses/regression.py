@@ -7,9 +7,9 @@ sample, the mean over the last axis, and takes weights and masks per sample or p
 import math
 from typing import Any
 
-from lossmith.core import Fraction, Loss, Positive
+from lossmith.core import Fraction, Loss, Positive, numerics
 from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute, hinge, square_root
+from lossmith.core.numerics import absolute, square_root, squared_difference, tilted
 from lossmith.core.reduction import mean
 
 ops = keras.ops
@@ -34,7 +34,7 @@ class MeanSquaredError(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The squared error of each entry."""
-        return ops.square(y_true - y_pred)
+        return squared_difference(y_true, y_pred)
 
 
 class MeanAbsoluteError(Loss):
@@ -56,7 +56,7 @@ class MeanAbsoluteError(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The absolute error of each entry."""
-        return absolute(y_true - y_pred)
+        return absolute(y_pred - y_true)
 
 
 class RootMeanSquaredError(Loss):
@@ -82,7 +82,7 @@ class RootMeanSquaredError(Loss):
 
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The root of the weighted mean square."""
-        return square_root(mean(ops.square(y_true - y_pred), sample_weight))
+        return square_root(mean(squared_difference(y_true, y_pred), sample_weight))
 
 
 class Huber(Loss):
@@ -116,10 +116,7 @@ class Huber(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Half the squared error up to the threshold, linear beyond."""
-        error = y_true - y_pred
-        size = ops.abs(error)
-        linear = self.threshold * (size - 0.5 * self.threshold)
-        return ops.where(size <= self.threshold, 0.5 * ops.square(error), linear)
+        return numerics.huber(y_true, y_pred, self.threshold)
 
 
 class PseudoHuber(Loss):
@@ -148,9 +145,10 @@ class PseudoHuber(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The smooth Huber loss of each entry, without cancellation at small errors."""
-        error = y_true - y_pred
+        error = _flat(y_pred - y_true)
         ratio = ops.clip(error / self.threshold, -1e18, 1e18)
-        return self.threshold * error * (ratio / (1.0 + ops.sqrt(1.0 + ops.square(ratio))))
+        values = self.threshold * error * (ratio / (1.0 + ops.sqrt(1.0 + ops.square(ratio))))
+        return ops.reshape(values, ops.shape(y_pred))
 
 
 class LogCosh(Loss):
@@ -172,8 +170,9 @@ class LogCosh(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """`log(cosh(e))` of each entry, without overflow."""
-        error = y_true - y_pred
-        return error + ops.softplus(-2.0 * error) - math.log(2.0)
+        error = _flat(y_pred - y_true)
+        values = error + ops.softplus(-2.0 * error) - math.log(2.0)
+        return ops.reshape(values, ops.shape(y_pred))
 
 
 class Quantile(Loss):
@@ -202,8 +201,12 @@ class Quantile(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The tilted absolute error of each entry."""
-        error = y_true - y_pred
-        return self.q * hinge(error) + (1.0 - self.q) * hinge(-error)
+        return tilted(y_true - y_pred, self.q, self.q - 1.0)
+
+
+def _flat(error: Any) -> Any:
+    # On XLA's CPU these formulas take up to twice as long over `(N, 1)` as over `(N,)`.
+    return ops.reshape(error, (-1,))
 
 
 mean_squared_error = MeanSquaredError()
