@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute, square_root
+from lossmith.core.numerics import absolute, hinge, square_root
 
 ops = keras.ops
 Name = Literal["euclidean", "squared_euclidean", "manhattan", "cosine"]
@@ -124,6 +124,7 @@ def _cosine(a: Any, b: Any) -> Any:
     # may round the two directions of equal vectors differently, so these are picked out.
     (unit_a, has_a), (unit_b, has_b) = _direction(a), _direction(b)
     value = 0.5 * (_squared_euclidean(unit_a, unit_b) + ops.abs(has_a - has_b))
+    value = value - ops.stop_gradient(hinge(value - 2.0))
     return ops.where(ops.all(ops.equal(a, b), axis=-1), ops.zeros_like(value), value)
 
 
@@ -152,8 +153,8 @@ def get(identifier: str | Distance) -> Distance:
     >>> ls.distances.get("cosine").upper
     2.0
     """
-    if isinstance(identifier, Distance):
+    if isinstance(identifier, Distance) and _ALL.get(identifier.name) is identifier:
         return identifier
-    if identifier not in _ALL:
+    if not isinstance(identifier, str) or identifier not in _ALL:
         raise ValueError(f"distance must be one of {', '.join(_ALL)}; got {identifier!r}.")
     return _ALL[identifier]

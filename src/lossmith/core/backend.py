@@ -87,7 +87,7 @@ def mask_of(tensor: Any) -> Any:
     return get_keras_mask(tensor)
 
 
-def check_shapes_equal(first: Any, second: Any) -> None:
+def check_shapes_equal(first: Any, second: Any, message: str) -> None:
     """Add a check to a traced step that has left dimensions open: the two shapes must be equal.
 
     Only TensorFlow's graphs leave dimensions open; under XLA they are known when it compiles.
@@ -95,8 +95,8 @@ def check_shapes_equal(first: Any, second: Any) -> None:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        shapes = [tf.convert_to_tensor(keras.ops.shape(tensor)) for tensor in (first, second)]
-        tf.debugging.assert_equal(*shapes, message="y_true and y_pred differ in shape")
+        shapes = [tf.convert_to_tensor(shape) for shape in (first, second)]
+        tf.debugging.assert_equal(*shapes, message=message)
 
 
 def is_jax() -> bool:

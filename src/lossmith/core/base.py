@@ -16,7 +16,7 @@ from lossmith.core.hyperparameters import Hyperparameter
 from lossmith.core.shapes import Targets
 
 _SETTINGS = ("name", "reduction", "dtype")
-_SHOWN_NAME = "shown_name"
+_SHOWN_NAME = "_shown_name"
 _NOT_GIVEN: Any = object()
 # Keras makes an instance of a class given to `compile`, and fails when the model is saved.
 _KERAS_LOOKUPS = (keras.losses.get.__code__, keras.metrics.get.__code__)
@@ -134,6 +134,7 @@ class Loss(_KerasLoss, metaclass=LossType):
         super().__init_subclass__(**kwargs)
         cls.default_name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_",
                                   cls.__name__).lower()  # fmt: skip
+        declaration.check_targets_kind(cls)
         declaration.check_call(cls)
         cls._signature = declaration.classic_signature(cls, Loss)
         cls.declared = MappingProxyType(declaration.hyperparameters_of(cls, Loss))
@@ -148,8 +149,15 @@ class Loss(_KerasLoss, metaclass=LossType):
         name: str | None = None,
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
+        **fields: Any,
     ) -> None:
+        for field in fields:
+            if not any(field in vars(each).get("declared", ()) for each in type(self).__mro__):
+                raise TypeError(f"{type(self).__name__}: no hyperparameter `{field}`.")
+        self.__dict__.update(fields)
         super().__init__(name or self.default_name, reduction or "none", dtype)
+        if "float" not in self._dtype:
+            raise ValueError(f"{self.name}: dtype must be a floating dtype; got {dtype!r}.")
         self.__dict__["_requested_dtype"] = None if dtype is None else self._dtype
 
     @classmethod

@@ -81,6 +81,18 @@ def check_tensors(owner: str, parameters: Iterable[inspect.Parameter]) -> list[i
     return rest
 
 
+def check_targets_kind(cls: Any) -> None:
+    """Check what a class says that y_true is.
+
+    Raises:
+        ValueError: if it is none of the three kinds.
+    """
+    if cls.targets not in ("value", "class", "pair"):
+        raise ValueError(
+            f"{cls.__name__}: targets must be 'value', 'class' or 'pair'; got {cls.targets!r}."
+        )
+
+
 def check_call(cls: Any) -> None:
     """Check the `call` that a class defines.
 
@@ -111,6 +123,10 @@ def classic_signature(cls: Any, base: type) -> inspect.Signature | None:
     if cls.__init__ is base.__init__:  # type: ignore[misc]
         return None
     signature = inspect.signature(cls.__init__)
+    if any(p.kind is p.POSITIONAL_ONLY for p in list(signature.parameters.values())[1:]):
+        raise TypeError(
+            f"{cls.__name__}: __init__ must take its arguments by name; remove the `/`."
+        )
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
@@ -144,7 +160,39 @@ def hyperparameters_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
             for name, p in cls._signature.parameters.items()
             if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name not in _SETTINGS
         }
-    hp.refuse_reserved(cls.__name__, declared)
+        declared = _with_inherited(cls, declared, fields)
+    refuse_names(cls.__name__, declared, base)
+    return declared
+
+
+def refuse_names(owner: str, names: Iterable[str], base: type) -> None:
+    """Refuse hyperparameters with the name of something that every loss has.
+
+    Raises:
+        TypeError: naming the hyperparameter.
+    """
+    hp.refuse_reserved(owner, names)
+    for name in names:
+        if name == "formula" or (name in vars(base) and name != "graded"):
+            raise TypeError(
+                f"{owner}: `{name}` cannot be the name of a hyperparameter: every loss has an "
+                "attribute of that name. Choose another name."
+            )
+
+
+def _with_inherited(
+    cls: Any, declared: dict[str, Hyperparameter], fields: dict[str, Hyperparameter]
+) -> dict[str, Hyperparameter]:
+    """Add the fields that an `__init__` with `**kwargs` hands on to the class above."""
+    kinds = {p.kind for p in cls._signature.parameters.values()}
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        return {**{n: field for n, field in fields.items() if n not in declared}, **declared}
+    lost = inspect.get_annotations(cls).keys() & fields.keys() - declared.keys()
+    if lost:
+        raise TypeError(
+            f"{cls.__name__}: `{min(lost)}` is a field, but __init__ does not take it: add it to "
+            "the arguments of __init__, or **kwargs."
+        )
     return declared
 
 
@@ -155,7 +203,7 @@ def _fields_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
             fields.update(vars(parent)["declared"])
     written = {
         name: hint
-        for name, hint in vars(cls).get("__annotations__", {}).items()
+        for name, hint in inspect.get_annotations(cls).items()
         if name not in _OWN_FIELDS and not _is_class_variable(hint)
     }
     for name, hint in hp.resolve_hints(written, _namespace(cls), cls.__name__).items():
@@ -275,5 +323,5 @@ def reference(cls: type) -> type | str:
         found = functools.reduce(getattr, cls.__qualname__.split("."), module)
     except AttributeError:
         found = None
-    importable = found is cls and cls.__module__ != "__main__"
+    importable = found is cls and cls.__module__ not in registry.MAIN_MODULES
     return cls if importable else registry.registered_name(cls)

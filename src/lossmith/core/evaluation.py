@@ -76,17 +76,18 @@ def _prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
         missing = "y_true" if y_true is None else "y_pred"
         raise TypeError(f"{loss.name}: {missing} is None; a loss compares two tensors.")
     y_pred = _tensors(y_pred)
-    y_true = _tensors(y_true) if tree.is_nested(y_pred) else ops.convert_to_tensor(y_true)
+    y_true = _tensors(y_true) if tree.is_nested(y_pred) else _targets(loss, y_true)
     dtype, compute = _dtypes(loss, tree.flatten(y_pred))
     y_pred = _cast(y_pred, compute)
     if loss.targets != "class":
         y_true = _cast(y_true, compute)
     if tree.is_nested(y_pred):
         return _prepare_nested(loss, y_true, y_pred, dtype)
-    single = loss.targets != "class" and len(shape_of(y_pred)) == 0
+    single = len(shape_of(y_pred if loss.targets == "value" else y_true)) == 0
     if single:
-        y_true = shapes.align_values(loss.name, y_true, y_pred)
-        y_true, y_pred = ops.reshape(y_true, (1,)), ops.reshape(y_pred, (1,))
+        if loss.targets == "value":
+            y_true = shapes.align_values(loss.name, y_true, y_pred)
+        y_true, y_pred = ops.expand_dims(y_true, 0), ops.expand_dims(y_pred, 0)
     if loss.targets == "value":
         y_true = shapes.align_values(loss.name, y_true, y_pred)
         if len(shape_of(y_pred)) == 1:
@@ -109,6 +110,20 @@ def _tensors(data: Any) -> Any:
         if all(isinstance(leaf, numbers.Number) for leaf in leaves):
             return ops.convert_to_tensor(data)
     return tree.map_structure(ops.convert_to_tensor, data)
+
+
+def _targets(loss: "Loss", y_true: Any) -> Any:
+    """Targets as a tensor; class ids that its dtype cannot hold would be other ids."""
+    tensor = ops.convert_to_tensor(y_true)
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    if isinstance(y_true, np.ndarray) and y_true.dtype.kind in "iu" and "int" in dtype:
+        held = np.iinfo(dtype)
+        if y_true.size and not held.min <= y_true.min() <= y_true.max() <= held.max:
+            raise ValueError(
+                f"{loss.name}: y_true has ids from {y_true.min()} to {y_true.max()}, which do not "
+                f"fit {dtype}: number them with np.unique(y_true, return_inverse=True)[1]."
+            )
+    return tensor
 
 
 def _prepare_nested(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch:
@@ -156,12 +171,10 @@ def _weighting(loss: "Loss", batch: Batch, sample_weight: Any, mask: Any) -> Wei
     dtype = tree.flatten(batch.y_pred)[0].dtype
     if sample_weight is not None:
         weights = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
-        weights = _per_row(
-            shapes.align_weights(loss.name, "sample_weight", weights, batch.items), batch
-        )
+        weights = _aligned(loss, "sample_weight", weights, batch)
         keep = ops.not_equal(weights, 0)
     if mask is not None:
-        mask = _per_row(shapes.align_weights(loss.name, "mask", mask, batch.items), batch)
+        mask = _aligned(loss, "mask", mask, batch)
         weights, keep = _masked(weights, keep, mask, dtype)
     return Weights(weights, mask, keep)
 
@@ -175,11 +188,12 @@ def _masked(weights: Any, keep: Any, mask: Any, dtype: Any) -> tuple[Any, Any]:
     return weights, ops.logical_and(mask, shapes.expand_to(keep, rank))
 
 
-def _per_row(scalar_or_rows: Any, batch: Batch) -> Any:
-    if len(shape_of(scalar_or_rows)) > 0:
-        return scalar_or_rows
-    rows = ops.shape(tree.flatten(batch.y_pred)[0])[0]
-    return ops.broadcast_to(scalar_or_rows, (rows,))
+def _aligned(loss: "Loss", what: str, weights: Any, batch: Batch) -> Any:
+    """Weights or a mask with the first axes of the batch; a scalar becomes one for each row."""
+    first = tree.flatten(batch.y_pred)[0]
+    if len(shape_of(weights)) == 0:
+        return ops.broadcast_to(weights, ops.shape(first)[:1])
+    return shapes.align_weights(loss.name, what, weights, first, len(batch.items))
 
 
 def _stand_in(tensors: Any, keep: Any) -> Any:

@@ -91,10 +91,6 @@ def loss(
             loss, targets=targets, batchwise=batchwise, name=name, package=package
         )
     _refuse_other_callables(formula)
-    if targets not in ("value", "class", "pair"):
-        raise ValueError(
-            f"{formula.__name__}: targets must be 'value', 'class' or 'pair'; got {targets!r}."
-        )
     declaration.check_saveable(formula.__name__, formula)
     return _make_class(formula, targets, batchwise, name, package)()
 
@@ -165,7 +161,7 @@ def _check_keywords(owner: str, keywords: list[inspect.Parameter]) -> None:
                 f"{owner}: hyperparameter `{parameter.name}` needs a default: write "
                 f"{parameter.name}=... (a class derived from lossmith.Loss may go without)."
             )
-    hp.refuse_reserved(owner, [parameter.name for parameter in keywords])
+    declaration.refuse_names(owner, [parameter.name for parameter in keywords], Loss)
 
 
 def _call(self: Any, y_true: Any, y_pred: Any) -> Any:

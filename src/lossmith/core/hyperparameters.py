@@ -108,7 +108,8 @@ def _convert(value: Any, hint: Any) -> Any:
     if origin in (Union, types.UnionType):
         return _convert_union(value, hint)
     if origin is Literal:
-        for choice in typing.get_args(hint):
+        value = value.item() if isinstance(value, np.generic) else value
+        for choice in typing.get_args(hint) if isinstance(value, bool | int | float | str) else ():
             if choice == value and isinstance(value, bool) == isinstance(choice, bool):
                 return choice
         raise _RefusedError(_describe(hint))
@@ -158,9 +159,12 @@ def _convert_number(value: Any, kind: type) -> float | int:
     if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0:
         value = value.item()
     wanted = numbers.Integral if kind is int else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, wanted) or not math.isfinite(value):
-        raise _RefusedError(_describe(kind))
-    return kind(value)
+    try:
+        if not isinstance(value, bool) and isinstance(value, wanted) and math.isfinite(value):
+            return kind(value)
+    except OverflowError:
+        pass
+    raise _RefusedError(_describe(kind))
 
 
 def _freeze_array(value: Any) -> np.ndarray:
@@ -182,6 +186,10 @@ def _convert_loss(value: Any, kind: type) -> Any:
             value = registry.get(value)
         except ValueError:
             raise _RefusedError(_describe(kind)) from None
+    if isinstance(value, keras.losses.Loss) and not hasattr(value, "hyperparameters"):
+        raise _RefusedError(
+            "a loss of lossmith (Keras' own do not keep their arguments through save and load)"
+        )
     if not isinstance(value, kind):
         raise _RefusedError(_describe(kind))
     return value
@@ -309,8 +317,12 @@ def _advice(name: str, declared: Mapping[str, Hyperparameter]) -> str:
 
 
 def as_operand(value: Any) -> Any:
-    """A bound value as a formula computes with it: arrays meet tensors of any floating dtype."""
-    return backend.operand(value) if isinstance(value, np.ndarray) else value
+    """A bound value as a formula computes with it: floating arrays meet tensors of any dtype.
+
+    Integer arrays stay NumPy's, so that they can be axes and indices.
+    """
+    is_floating = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return backend.operand(value) if is_floating else value
 
 
 def comparable(value: Any) -> Any:

@@ -8,6 +8,9 @@ from typing import Any
 
 from lossmith.core.backend import keras
 
+MAIN_MODULES = ("__main__", "__mp_main__")
+"""What a script that is run calls itself, and what it is called in a process that it spawns."""
+
 _classes: dict[str, type] = {}
 """Every class made with lossmith, by registered name: `package>name`."""
 
@@ -20,9 +23,9 @@ def package_of(module: str) -> str:
     """
     if module.startswith(("lossmith.losses.", "lossmith.allpairs.")):
         return "lossmith"
-    if module != "__main__":
+    if module not in MAIN_MODULES:
         return module
-    main = sys.modules["__main__"]
+    main = sys.modules[module]
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         return str(spec.name).removesuffix(".__main__")
@@ -32,8 +35,20 @@ def package_of(module: str) -> str:
 
 def register(cls: type, package: str, name: str) -> None:
     """Make `cls` known to Keras and to `get` as `package>name`."""
+    full_name = f"{package}>{name}"
+    before = _classes.get(full_name)
+    if before is not None and _written_at(before) != _written_at(cls):
+        raise ValueError(
+            f"Two losses are called `{full_name}`, and a saved model could not tell them apart: "
+            "give one of them another name=... or package=...."
+        )
     keras.saving.register_keras_serializable(package, name)(cls)
-    _classes[f"{package}>{name}"] = cls
+    _classes[full_name] = cls
+
+
+def _written_at(cls: type) -> tuple[str, str]:
+    """Where a class was defined: defining it there again, as notebooks do, replaces it."""
+    return package_of(cls.__module__), cls.__qualname__
 
 
 def registered_name(cls: type) -> str:

@@ -27,6 +27,13 @@ def may_equal(first: Shape, second: Shape) -> bool:
     )
 
 
+def _check_open(loss: str, what: str, tensor: Any, y_pred: Any, axes: int) -> None:
+    """Where dimensions are open, let the step check that `tensor` has the first axes of y_pred."""
+    if None in (*shape_of(tensor), *shape_of(y_pred)[:axes]):
+        message = f"{loss}: {what} and y_pred differ in shape"
+        backend.check_shapes_equal(ops.shape(tensor), ops.shape(y_pred)[:axes], message)
+
+
 def _without_last_axis(tensor: Any) -> Any:
     """Remove a last axis of length 1; one that is left open fails at run time if it is longer."""
     return ops.reshape(tensor, ops.shape(tensor)[:-1])
@@ -44,8 +51,7 @@ def align_values(loss: str, y_true: Any, y_pred: Any) -> Any:
     elif len(true_shape) == len(pred_shape) + 1 and may_equal(true_shape, (*pred_shape, 1)):
         y_true = _without_last_axis(y_true)
     if may_equal(shape_of(y_true), pred_shape):
-        if None in (*shape_of(y_true), *pred_shape):
-            backend.check_shapes_equal(y_true, y_pred)
+        _check_open(loss, "y_true", y_true, y_pred, len(pred_shape))
         return y_true
     raise ValueError(
         f"{loss}: y_true has shape {true_shape} and y_pred has shape {pred_shape}; they must be "
@@ -63,17 +69,18 @@ def _advice_for_values(true_shape: Shape, pred_shape: Shape) -> str:
     return "Nothing is broadcast: reshape one of them so that each target meets its prediction."
 
 
-def align_labels(loss: str, y_true: Any, batch: Shape) -> Any:
-    """Return integer labels in the shape `batch`; a last axis of length 1 is removed.
+def align_labels(loss: str, y_true: Any, y_pred: Any, axes: int) -> Any:
+    """Return labels in the shape of the first axes of `y_pred`, without a last axis of length 1.
 
     Raises:
         ValueError: if `y_true` has another shape.
     """
-    shape = shape_of(y_true)
-    if may_equal(shape, batch):
-        return y_true
+    shape, batch = shape_of(y_true), shape_of(y_pred)[:axes]
     if len(shape) == len(batch) + 1 and may_equal(shape, (*batch, 1)):
-        return _without_last_axis(y_true)
+        y_true = _without_last_axis(y_true)
+    if may_equal(shape_of(y_true), batch):
+        _check_open(loss, "y_true", y_true, y_pred, axes)
+        return y_true
     raise ValueError(
         f"{loss}: y_true has shape {shape}; with these predictions it must hold one label per "
         f"item, shape {batch} or {(*batch, 1)}. One-hot labels become ids with argmax(axis=-1)."
@@ -99,7 +106,7 @@ def align_classes(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
             f"{loss}: y_pred has shape {pred_shape}; with targets='class' it must hold a vector "
             "per item: (N, C) scores or (N, D) embeddings."
         )
-    return align_labels(loss, y_true, pred_shape[:-1]), y_pred
+    return align_labels(loss, y_true, y_pred, len(pred_shape) - 1), y_pred
 
 
 def align_pairs(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
@@ -110,13 +117,13 @@ def align_pairs(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """
     shape = shape_of(y_pred)
     if len(shape) == 2 and shape[1] in (1, None):
-        y_pred = ops.reshape(y_pred, (-1,))
+        y_pred = _without_last_axis(y_pred)
     elif not (len(shape) == 1 or (len(shape) == 3 and shape[1] == 2)):
         raise ValueError(
             f"{loss}: y_pred has shape {shape}; with targets='pair' it must be one distance per "
             "pair, (N,) or (N, 1), or the two embeddings of each pair, (N, 2, D)."
         )
-    return align_labels(loss, y_true, shape_of(y_pred)[:1]), y_pred
+    return align_labels(loss, y_true, y_pred, 1), y_pred
 
 
 def expand_to(tensor: Any, rank: int) -> Any:
@@ -126,23 +133,24 @@ def expand_to(tensor: Any, rank: int) -> Any:
     return tensor
 
 
-def align_weights(loss: str, what: str, weights: Any, shape: Shape) -> Any:
-    """Return weights (or a mask) with leading axes that match `shape`, without broadcasting them.
+def align_weights(loss: str, what: str, weights: Any, y_pred: Any, axes: int) -> Any:
+    """Return weights (or a mask) with leading axes that are those of y_pred; none is broadcast.
 
-    `weights` may be a scalar, or have the first axes of `shape`, with axes of length 1 at the end:
-    `(N,)` and `(N, 1)` weigh rows, `(N, T)` and `(N, T, 1)` weigh time steps.
+    `weights` may be a scalar, or have some of the first `axes` axes of y_pred, with axes of length
+    1 at the end: `(N,)` and `(N, 1)` weigh rows, `(N, T)` and `(N, T, 1)` weigh time steps.
 
     Raises:
-        ValueError: if an axis of `weights` is neither 1 nor that of `shape`.
+        ValueError: if an axis of `weights` is another than that of y_pred.
     """
-    given = shape_of(weights)
+    given, shape = shape_of(weights), shape_of(y_pred)[:axes]
     while len(shape_of(weights)) > 1 and shape_of(weights)[-1] == 1:
         weights = ops.squeeze(weights, axis=-1)
+    if len(shape_of(weights)) == len(shape) + 1 and shape_of(weights)[-1] is None:
+        weights = _without_last_axis(weights)
     current = shape_of(weights)
     if len(current) <= len(shape) and may_equal(current, shape[: len(current)]):
+        _check_open(loss, what, weights, y_pred, len(current))
         return weights
-    if current == (1,):
-        return ops.squeeze(weights, axis=-1)
     raise ValueError(
         f"{loss}: {what} has shape {given}, but the values have shape {shape}: "
         f"give one weight per sample, {shape[:1]} or {(*shape[:1], 1)}, or one per value, {shape}."

@@ -105,7 +105,8 @@ class Huber(Loss):
     Relations: `mean_squared_error / 2` as `threshold` grows, `threshold * mean_absolute_error` as
     it shrinks; `pseudo_huber` is its smooth twin; PyTorch's SmoothL1(beta) is `huber / beta`.
 
-    Reference: Huber, "Robust Estimation of a Location Parameter", Annals of Statistics 35 (1964).
+    Reference: Huber, "Robust Estimation of a Location Parameter", Annals of
+    Mathematical Statistics 35 (1964).
 
     >>> import lossmith as ls
     >>> [float(v) for v in ls.losses.huber(threshold=2.0).values([0.0, 0.0], [1.0, 5.0])]
@@ -171,7 +172,10 @@ class LogCosh(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """`log(cosh(e))` of each entry, without overflow."""
         error = _flat(y_pred - y_true)
-        values = error + ops.softplus(-2.0 * error) - math.log(2.0)
+        # -log(1 - tanh^2) / 2 does not cancel near 0; the other form does not overflow.
+        near = -0.5 * ops.log1p(-ops.square(ops.tanh(ops.clip(error, -1.0, 1.0))))
+        far = error + ops.softplus(-2.0 * error) - math.log(2.0)
+        values = ops.where(ops.abs(error) < 1.0, near, far)
         return ops.reshape(values, ops.shape(y_pred))
 
 

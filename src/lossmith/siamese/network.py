@@ -38,7 +38,7 @@ class SiameseNetwork(keras.Model):
     Output: the distances, `(N,)`.
 
     Raises:
-        TypeError: if the encoder is not a Keras model or layer.
+        TypeError: if the encoder is not a Keras model.
         ValueError: if the encoder does not give vectors, or the threshold is negative.
 
     Example:
@@ -60,10 +60,11 @@ class SiameseNetwork(keras.Model):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
-        if not isinstance(encoder, keras.layers.Layer):
+        if not isinstance(encoder, keras.Model):
             raise TypeError(
-                "SiameseNetwork: encoder must be a Keras model or layer that turns an input into a "
-                f"vector; got {encoder!r} ({type(encoder).__name__})."
+                "SiameseNetwork: encoder must be a Keras model that turns an input into a vector "
+                f"(a layer becomes one in keras.Sequential); got {encoder!r} "
+                f"({type(encoder).__name__})."
             )
         self.encoder = encoder
         self._distance = distances.get(distance)
@@ -98,8 +99,8 @@ class SiameseNetwork(keras.Model):
         joined = tree.map_structure(lambda x, y: ops.concatenate([x, y], axis=0), a, b)
         embeddings = self.encoder(joined, training=training)
         self._check_embeddings(embeddings.shape)
-        half = ops.shape(embeddings)[0] // 2
-        return self._distance(embeddings[:half], embeddings[half:])
+        count = ops.shape(tree.flatten(a)[0])[0]
+        return self._distance(embeddings[:count], embeddings[count:])
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None]:
         """One distance per pair."""
@@ -120,9 +121,10 @@ class SiameseNetwork(keras.Model):
                 f"SiameseNetwork.compile: loss is the class {loss.__name__}; "
                 f"write {loss.__name__}()."
             )
-        margin = getattr(loss, "margin", None)
-        if isinstance(margin, int | float):
-            self._distance.check_margin(margin, self._unit_length())
+        for each in tree.flatten(loss):
+            margin = getattr(each, "margin", None)
+            if isinstance(margin, int | float):
+                self._distance.check_margin(margin, self._unit_length())
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
@@ -205,6 +207,12 @@ class SiameseNetwork(keras.Model):
             raise ValueError(
                 "SiameseNetwork takes a pair of inputs, (a, b); "
                 f"got {type(inputs).__name__} of shape {getattr(inputs, 'shape', None)}."
+            )
+        counts = [tree.flatten(each)[0].shape[0] for each in inputs]
+        if None not in counts and counts[0] != counts[1]:
+            raise ValueError(
+                f"SiameseNetwork takes as many first inputs as second ones; got {counts[0]} and "
+                f"{counts[1]}."
             )
         return inputs[0], inputs[1]
 
