@@ -151,7 +151,7 @@ def settings_for(items: int, preset: Preset = "default", **given: Any) -> Traini
     Example:
         >>> small, large = settings_for(4_000), settings_for(54_000)
         >>> small.epochs, small.batch_size, large.epochs, large.batch_size
-        (25, 128, 7, 256)
+        (20, 128, 5, 256)
         >>> settings_for(60_000, "lab").optimizer
         'rmsprop'
     """
@@ -194,7 +194,7 @@ _FOR_PAIRS: dict[str, Any] = {"pairing": "balanced", "learning_rate": 1e-3}
 def _for_size(items: int) -> dict[str, Any]:
     # Half-way between equal epochs and equal steps for all sizes; measured on 4 and 54 thousand
     # items, where more epochs gained little.
-    epochs = min(max(round(1600 / math.sqrt(max(items, 1))), 5), 100)
+    epochs = min(max(round(1250 / math.sqrt(max(items, 1))), 5), 100)
     return _COMMON | {
         "encoder": "default",
         "loss": supervised_contrastive,
