@@ -207,3 +207,17 @@ def test_labels_of_pairs_are_seen_when_they_can_be():
         ls.losses.modified_huber([1.0, 0.0], [0.5, 0.5])
     with pytest.raises(ValueError, match=r"between 0 and 1; got 2"):
         ls.losses.contrastive(graded=True)([0.3, 2.0], [0.5, 0.5])
+
+
+def returns_nothing(y_true, y_pred):
+    ops.square(y_true - y_pred)
+
+
+def test_a_formula_without_return_is_named():
+    with pytest.raises(TypeError, match=r"returned None; is a `return` missing"):
+        ls.loss(returns_nothing)([1.0], [2.0])
+
+
+def test_numbers_by_position_are_hyperparameters():
+    with pytest.raises(TypeError, match=r"by keyword: Contrastive\(margin=\.\.\.\)"):
+        ls.losses.Contrastive(1.0, 1)

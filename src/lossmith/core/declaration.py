@@ -268,7 +268,7 @@ def positional_error(
     owner: str, args: tuple[Any, ...], declared: Mapping[str, Hyperparameter]
 ) -> TypeError:
     """The error for hyperparameters (or tensors) given to a class by position."""
-    if len(args) > 1 or _looks_like_tensor(args[0]):
+    if _looks_like_tensor(args[0]):
         return TypeError(
             f"{owner} is a class: make a loss first, then give it the tensors: "
             f"{owner}()(y_true, y_pred)."

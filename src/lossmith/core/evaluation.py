@@ -223,7 +223,10 @@ def _where_nothing_counts(row: Any) -> Any:
 
 
 def _reduced_values(loss: "Loss", batch: Batch, weighting: Weights | None, how: str) -> Any:
-    values = ops.convert_to_tensor(loss.call(batch.y_true, batch.y_pred))
+    values = loss.call(batch.y_true, batch.y_pred)
+    if values is None:
+        raise TypeError(f"{loss.name}: the formula returned None; is a `return` missing?")
+    values = ops.convert_to_tensor(values)
     values = ops.cast(values, tree.flatten(batch.y_pred)[0].dtype)
     elementwise = _is_elementwise(loss, values, batch.entries)
     if elementwise and weighting is None and how == "sum_over_batch_size":
