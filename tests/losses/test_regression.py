@@ -118,3 +118,10 @@ def test_large_errors_stay_finite():
         value = values(loss, [1e30, -1e30])
         np.testing.assert_allclose(value, 1e30, rtol=1e-5, err_msg=loss.name)
         np.testing.assert_allclose(slope(loss, [1e30, -1e30]), [1, -1], rtol=1e-5)
+
+
+def test_log_cosh_keeps_its_digits():
+    errors = np.concatenate([np.logspace(-15, 1, 60), -np.logspace(-15, 1, 60)])
+    expected = np.log1p(2 * np.sinh(errors / 2) ** 2)
+    values = losses.log_cosh.values(np.zeros(120, "float32"), errors.astype("float32"))
+    np.testing.assert_allclose(np.asarray(values), expected, rtol=5e-6)

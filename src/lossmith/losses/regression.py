@@ -172,8 +172,10 @@ class LogCosh(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """`log(cosh(e))` of each entry, without overflow."""
         error = _flat(y_pred - y_true)
-        # -log(1 - tanh^2) / 2 does not cancel near 0; the other form does not overflow.
-        near = -0.5 * ops.log1p(-ops.square(ops.tanh(ops.clip(error, -1.0, 1.0))))
+        # cosh(e) = 1 + expm1(e)^2 / (2 exp(e)) does not cancel near 0; the other form does not
+        # overflow.
+        small = ops.clip(error, -1.0, 1.0)
+        near = ops.log1p(ops.square(ops.expm1(small)) / (2.0 * ops.exp(small)))
         far = error + ops.softplus(-2.0 * error) - math.log(2.0)
         values = ops.where(ops.abs(error) < 1.0, near, far)
         return ops.reshape(values, ops.shape(y_pred))
