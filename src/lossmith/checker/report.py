@@ -165,11 +165,19 @@ class BackendResult:
 
 
 @dataclass(frozen=True)
+class Location:
+    """Where a loss is written: its file and the line it starts at."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Report:
     """The outcome of a check.
 
     `backends_missing` maps each backend that was not probed to the reason; `seconds` maps each
-    step to the time it took.
+    step to the time it took; `location` is `None` if the source is not known.
     """
 
     loss: str
@@ -180,6 +188,7 @@ class Report:
     backends_seen: tuple[str, ...] = ()
     backends_missing: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    location: Location | None = None
 
     @property
     def ok(self) -> bool:
@@ -228,6 +237,7 @@ class Report:
             "backends_seen": list(self.backends_seen),
             "backends_missing": dict(self.backends_missing),
             "seconds": dict(self.seconds),
+            "location": None if self.location is None else asdict(self.location),
         }
 
     def __str__(self) -> str:

@@ -105,6 +105,10 @@ LABEL_DTYPE = _rule(
 CHANGES_ITSELF = _rule(
     "LSM408", "changes-itself", "error", "Calling the loss changes its own attributes."
 )
+CHANGES_SURROUNDINGS = _rule(
+    "LSM409", "changes-surroundings", "error", "Calling the loss changes a setting of the program."
+)
+PRINTS = _rule("LSM410", "prints", "information", "The loss prints when it is called.")
 
 NO_EFFECT = _rule(
     "LSM501", "no-effect", "error", "A hyperparameter changes neither value nor gradient."
