@@ -173,11 +173,32 @@ class Location:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """The loss and its slope `at` a line of predictions, for drawing."""
+
+    title: str
+    at: tuple[float, ...]
+    values: tuple[float, ...]
+    slopes: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The curve as plain data."""
+        return {name: plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make the curve that `to_dict` described."""
+        numbers = {name: tuple(map(float, data[name])) for name in ("at", "values", "slopes")}
+        return cls(title=data["title"], **numbers)
+
+
+@dataclass(frozen=True)
 class Report:
     """The outcome of a check.
 
     `backends_missing` maps each backend that was not probed to the reason; `seconds` maps each
-    step to the time it took; `location` is `None` if the source is not known.
+    step to the time it took; `location` is `None` if the source is not known;
+    `curves` are drawn where a picture says more.
     """
 
     loss: str
@@ -189,6 +210,7 @@ class Report:
     backends_missing: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     location: Location | None = None
+    curves: tuple[Curve, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -238,6 +260,7 @@ class Report:
             "backends_missing": dict(self.backends_missing),
             "seconds": dict(self.seconds),
             "location": None if self.location is None else asdict(self.location),
+            "curves": [curve.to_dict() for curve in self.curves],
         }
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """Where a loss is written, and what its author noted there."""
 
+import ast
 import functools
 import inspect
 import re
@@ -15,11 +16,15 @@ _WAIVER = re.compile(r"#\s*lossmith:\s*ignore\[(?P<codes>[\w\s,]+)\]\s*(?P<reaso
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a loss, dedented, with its file and the line the text starts at."""
+    """The text of a loss, dedented, with its file and the line the text starts at.
+
+    `factory` is the text of the function that the loss is defined in, empty if there is none.
+    """
 
     file: str
     line: int
     text: str
+    factory: str = ""
 
     @property
     def location(self) -> Location:
@@ -31,7 +36,7 @@ class Source:
         """The reason of each waived code: `# lossmith: ignore[LSM301, LSM302] reason`."""
         return {
             code.strip(): found["reason"].strip() or "waived in the source without a reason"
-            for found in _WAIVER.finditer(self.text)
+            for found in _WAIVER.finditer(self.factory or self.text)
             for code in found["codes"].split(",")
         }
 
@@ -53,7 +58,23 @@ def source_of(loss: Any) -> Source | None:
         file = inspect.getsourcefile(written) or "<unknown>"
     except (OSError, TypeError, IndexError):
         return None
-    return Source(file, max(start, 1), textwrap.dedent("".join(lines)))
+    text = textwrap.dedent("".join(lines))
+    return Source(file, max(start, 1), text, _factory_text(written, max(start, 1)))
+
+
+def _factory_text(written: Any, line: int) -> str:
+    """The outermost function around the definition at `line`."""
+    if "<locals>" not in written.__qualname__:
+        return ""
+    lines, _ = inspect.findsource(written)
+    try:
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        return ""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.lineno < line <= (node.end_lineno or 0):
+            return "".join(lines[node.lineno - 1 : node.end_lineno])
+    return ""
 
 
 def written_by_author(loss: Any) -> Callable[..., Any] | type:
