@@ -54,6 +54,10 @@ GRADIENT_MISMATCH = _rule(
 )
 NEGATIVE_VALUE = _rule("LSM211", "negative-value", "information", "The loss takes negative values.")
 
+POSITIVE_ONLY = _rule(
+    "LSM212", "positive-only", "warning", "The loss has no sense for negative predictions."
+)
+
 RANK_BROADCAST = _rule(
     "LSM301", "rank-broadcast", "error", "Labels (N,) and (N, 1) give different values."
 )

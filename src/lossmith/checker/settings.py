@@ -42,6 +42,8 @@ class Settings:
         entry: `"compile"` if the loss is given to `compile`, `"direct"` if it is called.
         time_limit: seconds for the probes of one backend.
         seed: makes the inputs.
+        activation: the name of the last activation of the model, if a model is given.
+        output_shape: the shape of the model's output, if a model is given.
     """
 
     target: Target | None = None
@@ -57,3 +59,5 @@ class Settings:
     entry: Entry = "compile"
     time_limit: float = 60.0
     seed: int = 0
+    activation: str | None = None
+    output_shape: tuple[int | None, ...] | None = None
