@@ -9,7 +9,7 @@ here would import Keras, and choose its backend, before a project's conftest can
 - The fixture `check_loss` is `lossmith.check` with errors raised as failures.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
             _run_marked(item.config, loss, mark.kwargs)
 
 
-def _run_marked(config: pytest.Config, loss: Any, options: dict[str, Any]) -> None:
+def _run_marked(config: pytest.Config, loss: Any, options: Mapping[str, Any]) -> None:
     from lossmith.checker.report import LossCheckError
 
     try:
@@ -127,7 +127,7 @@ def _checker(config: pytest.Config) -> Callable[..., Any]:
 def _share_children(config: pytest.Config) -> None:
     """Keep the children from one check to the next: each would import Keras anew."""
     if _CHILDREN not in config.stash:
-        from lossmith.checker.processes import children_kept
+        from lossmith.checker.children import children_kept
 
         config.stash[_CHILDREN] = ExitStack()
         config.stash[_CHILDREN].enter_context(children_kept())

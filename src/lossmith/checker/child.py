@@ -5,14 +5,15 @@ import faulthandler
 import json
 import sys
 import sysconfig
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TextIO
 
 from lossmith.checker import curve, discovery, saving, static, surroundings
-from lossmith.checker.report import BackendResult, Finding
-from lossmith.checker.settings import Settings
-from lossmith.checker.source import Source, source_of
+from lossmith.checker.report import BackendResult
+from lossmith.checker.source import source_of
 from lossmith.checker.subject import Subject, SubjectError, load
 from lossmith.checker.wire import settings_from_json
 from lossmith.core import registry
@@ -64,25 +65,26 @@ def _inspect(order: Order) -> dict[str, Any]:
     source = subject.source or source_of(loss)
     before = surroundings.snapshot()
     result = inspect(loss, settings)
-    findings: list[Finding] = []
     changed = surroundings.differences(before, surroundings.snapshot())
-    if changed:
-        findings.append(surroundings.settings_finding(changed))
-    trials = saving.trials(result, settings)
-    if trials:
-        findings += surroundings.watch(lambda: saving.values(loss, settings.entry, trials[:1]))
-    if source is not None:
-        findings += static.read(source, loss, result.findings)
-    answer = {
-        "result": result.to_json(),
-        "findings": [finding.to_dict() for finding in findings],
-        "source": None if source is None else source.to_dict(),
-    }
+    findings = [surroundings.settings_finding(changed)] if changed else []
+    inputs = saving.trials(result, settings)
+    seconds = dict(result.seconds)
+    with _timed(seconds, "surroundings"):
+        if inputs:
+            findings += surroundings.watch(lambda: saving.values(loss, settings.entry, inputs[:1]))
+    with _timed(seconds, "source"):
+        if source is not None:
+            findings += static.read(source, loss, result.findings)
+    answer: dict[str, Any] = {"source": None if source is None else source.to_dict()}
     if order["folder"]:
-        drawn = curve.trace(loss, result.target, settings.entry)
-        answer["curves"] = [each.to_dict() for each in drawn]
-        if trials and settings.entry == "compile":
-            answer["receipt"] = saving.save(loss, trials, order["folder"])
+        with _timed(seconds, "curve"):
+            drawn = curve.trace(loss, result.target, settings.entry)
+            answer["curves"] = [each.to_dict() for each in drawn]
+        with _timed(seconds, "saving"):
+            if inputs and settings.entry == "compile":
+                answer["receipt"] = saving.save(loss, inputs, order["folder"])
+    answer["findings"] = [finding.to_dict() for finding in findings]
+    answer["result"] = replace(result, seconds=seconds).to_json()
     return answer
 
 
@@ -98,6 +100,13 @@ _TASKS: Mapping[str, Callable[[Order], Any]] = {
     "inspect": _inspect,
     "reload": _reload,
 }
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    begun = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - begun
 
 
 @contextlib.contextmanager
@@ -133,6 +142,6 @@ def _drop_members(registered: dict[Any, Any], modules: set[str]) -> None:
 
 def _is_users(module: Any) -> bool:
     """Whether a module is neither Python's own nor installed."""
-    file = getattr(module, "__file__", None)
+    file = getattr(module, "__file__", None) or ""
     installed = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platlib", "purelib"))
     return bool(file) and not file.startswith(installed) and "lossmith" not in module.__name__

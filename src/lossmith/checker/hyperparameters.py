@@ -115,7 +115,7 @@ def _changed_function(function: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def _attributes(loss: Any) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for name in _init_parameters(type(loss)):
         for holder in (vars(loss), vars(loss).get("_fn_kwargs", {})):
             for spelling in (name, f"_{name}"):
@@ -124,7 +124,7 @@ def _attributes(loss: Any) -> dict[str, Any]:
     return _values({**found, **vars(loss).get("_fn_kwargs", {})})
 
 
-def _init_parameters(cls: type) -> list[str]:
+def _init_parameters(cls: Any) -> list[str]:
     try:
         parameters = inspect.signature(cls.__init__).parameters.values()
     except (TypeError, ValueError):
@@ -151,7 +151,7 @@ def _changed_object(loss: Any, changes: Mapping[str, Any]) -> Any:
     return changed
 
 
-def _required(cls: type) -> set[str]:
+def _required(cls: Any) -> set[str]:
     parameters = inspect.signature(cls.__init__).parameters.values()
     return {p.name for p in parameters if p.default is p.empty}
 

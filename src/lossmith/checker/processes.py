@@ -1,23 +1,21 @@
 """Losses run in children, one for each backend side by side: a loss can harm only its child."""
 
-import contextlib
-import json
-import os
-import queue
 import re
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lossmith.checker import rules, saving
+from lossmith.checker.children import (
+    ChildDiedError,
+    ChildOutOfTimeError,
+    Children,
+    children_kept,
+)
 from lossmith.checker.report import BackendResult, Curve, Evidence, Finding
 from lossmith.checker.settings import Settings
 from lossmith.checker.source import Source
@@ -25,24 +23,8 @@ from lossmith.checker.subject import Subject, SubjectError
 from lossmith.checker.wire import settings_to_json
 from lossmith.core.backend import installed_backends
 
-_START_LIMIT = 300.0
-_GRACE = 2.0
-_KEPT_LINES = 400
 _SAVING_ORDER = ("jax", "torch", "tensorflow")
 """Backends by how fast a fresh process imports them; a saved model is the same on all."""
-
-# The channel is moved away from the standard streams before any code of the user runs: what a loss
-# prints goes to the standard error, and what it reads is empty.
-_BOOT = """
-import os, sys
-answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-orders = os.fdopen(os.dup(0), encoding="utf-8")
-os.dup2(2, 1)
-os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-sys.path.append({root!r})
-from lossmith.checker.child import serve
-serve(orders, answers)
-"""
 
 
 @dataclass(frozen=True)
@@ -63,166 +45,6 @@ class Probed:
     findings: tuple[Finding, ...] = ()
     source: Source | None = None
     curves: tuple[Curve, ...] = ()
-
-
-class ChildOutOfTimeError(Exception):
-    """The child did not answer in time; the text is where it was."""
-
-
-class ChildDiedError(Exception):
-    """The child ended; the text says how."""
-
-
-class Child:
-    """A process on one backend that carries out orders one after the other."""
-
-    def __init__(self, backend: str) -> None:
-        root = str(Path(__file__).resolve().parents[2])
-        self.backend = backend
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT.format(root=root)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(backend),
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-        self._answers: queue.Queue[str | None] = queue.Queue()
-        self._noise: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._ready = False
-        for target in (self._read_answers, self._read_noise):
-            threading.Thread(target=target, daemon=True).start()
-
-    def ask(self, task: str, seconds: float, **order: Any) -> Any:
-        """Return the answer to an order.
-
-        Raises:
-            SubjectError: if the child says that the loss cannot be checked.
-            ChildOutOfTimeError: if there is no answer in time; the child is ended.
-            ChildDiedError: if the loss ends the child.
-        """
-        if not self._ready:
-            self._receive(_START_LIMIT)
-            self._ready = True
-        try:
-            self._stdin.write(json.dumps({"task": task, "seconds": seconds, **order}) + "\n")
-            self._stdin.flush()
-        except OSError as error:
-            raise ChildDiedError(self._last_words()) from error
-        reply = self._receive(seconds + _GRACE)
-        if not reply["clean"]:
-            self.close()
-        if "refused" in reply:
-            raise SubjectError(reply["refused"])
-        if "exited" in reply:
-            raise ChildDiedError(f"it raises SystemExit({reply['exited']})")
-        if "failed" in reply:
-            raise RuntimeError(f"The checker failed on {self.backend}:\n{reply['failed']}")
-        return reply["answer"]
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process still runs."""
-        return self._process.poll() is None
-
-    def close(self) -> None:
-        """End the process and whatever it started."""
-        if hasattr(os, "killpg"):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        self._process.wait()
-
-    @property
-    def _stdin(self) -> Any:
-        return self._process.stdin
-
-    def _receive(self, seconds: float) -> dict[str, Any]:
-        try:
-            line = self._answers.get(timeout=seconds)
-        except queue.Empty:
-            self.close()
-            raise ChildOutOfTimeError("".join(self._noise)) from None
-        if line is None:
-            self.close()
-            raise ChildDiedError(self._last_words())
-        return json.loads(line)
-
-    def _read_answers(self) -> None:
-        stdout: Any = self._process.stdout
-        for line in stdout:
-            self._answers.put(line)
-        self._answers.put(None)
-
-    def _read_noise(self) -> None:
-        stderr: Any = self._process.stderr
-        while chunk := stderr.readline(4096):
-            self._noise.append(chunk)
-
-    def _last_words(self) -> str:
-        code = self._process.wait()
-        if code < 0:
-            return f"the process was ended by {signal.Signals(-code).name}"
-        last = next((line.strip() for line in reversed(self._noise) if line.strip()), "")
-        return f"the process ended with exit code {code}" + (f" ({last})" if last else "")
-
-
-def _environment(backend: str) -> dict[str, str]:
-    """Everything on the processor, with few threads: the arrays are small, the children several."""
-    return {
-        "MPLBACKEND": "Agg",
-        "OMP_NUM_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
-        "TF_NUM_INTRAOP_THREADS": "1",
-        **os.environ,
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "JAX_PLATFORMS": "cpu",
-        "KERAS_BACKEND": backend,
-        "KERAS_TORCH_DEVICE": "cpu",
-        "PYTHONUNBUFFERED": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-
-
-class Children:
-    """The children of a run: started when first asked, replaced when one was lost."""
-
-    def __init__(self) -> None:
-        self._children: dict[tuple[str, str], Child] = {}
-        self._lock = threading.Lock()
-
-    def get(self, role: str, backend: str) -> Child:
-        """The child with that role on that backend."""
-        with self._lock:
-            child = self._children.get((role, backend))
-            if child is None or not child.alive:
-                child = self._children[role, backend] = Child(backend)
-            return child
-
-    def close(self) -> None:
-        """End all of them."""
-        for child in self._children.values():
-            child.close()
-
-
-_kept: Children | None = None
-
-
-@contextlib.contextmanager
-def children_kept() -> Iterator[Children]:
-    """Let all checks inside use the same children, which import Keras once."""
-    global _kept
-    if _kept is not None:
-        yield _kept
-        return
-    _kept = Children()
-    try:
-        yield _kept
-    finally:
-        children, _kept = _kept, None
-        children.close()
 
 
 def find_losses(subject: Subject, settings: Settings) -> list[dict[str, Any]]:
@@ -289,7 +111,7 @@ def _probe(
     order = {"subject": subject.to_dict(), "settings": settings_to_json(settings)}
     try:
         answer = children.get("probe", backend).ask(
-            "inspect", settings.time_limit, folder=folder, **order
+            "inspect", _patience(settings), folder=folder, **order
         )
     except SubjectError as error:
         return _Seen(missing=str(error), refused=True)
@@ -303,10 +125,13 @@ def _probe(
     findings = [Finding.from_dict(each) for each in answer["findings"]]
     receipt = answer.get("receipt")
     if receipt is not None:
+        begun = time.perf_counter()
         reply = None
         if not receipt["error"]:
             reply = _reloaded(children, settings, backend, order, result.target, receipt)
         findings += saving.judge(receipt, reply, backend)
+        reloading = time.perf_counter() - begun
+        result = replace(result, seconds={**result.seconds, "reloading": reloading})
     curves = tuple(Curve.from_dict(each) for each in answer.get("curves", ()))
     return _Seen(result, tuple(findings), Source.from_dict(answer["source"]), curves)
 
@@ -325,6 +150,11 @@ def _reloaded(
         return child.ask("reload", settings.time_limit, receipt=receipt, target=target, **order)
     except (SubjectError, ChildOutOfTimeError, ChildDiedError):
         return None
+
+
+def _patience(settings: Settings) -> float:
+    """When a child is ended: the probes end themselves in time unless the loss does not return."""
+    return 1.25 * settings.time_limit + 5.0
 
 
 def _saving_backend(backends: Sequence[str]) -> str:

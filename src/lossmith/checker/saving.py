@@ -39,9 +39,9 @@ def trials(result: BackendResult, settings: Settings) -> list[Trial]:
 
 
 def values(loss: Any, entry: Entry, inputs: list[Trial]) -> list[float]:
-    """The reduced value of a loss on each input, NaN where it raises."""
+    """The reduced value of a loss on each input, with its Python run again; NaN if it raises."""
     evaluator = Evaluator(loss, entry)
-    return [evaluator.eager(y_true, y_pred) for y_true, y_pred in inputs]
+    return [evaluator.afresh(y_true, y_pred) for y_true, y_pred in inputs]
 
 
 def save(loss: Any, inputs: list[Trial], folder: str) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def _not_restored(receipt: Mapping[str, Any], reply: Mapping[str, Any], backend:
     taken = receipt["kind"] in ("function", "closure") and reply["loaded"] == "plainly"
     changed = [f"{name} = {had} came back as {has}" for name, (had, has) in reply["lost"].items()]
     explained = f" ({', '.join(changed)})" if changed and not taken else ""
-    other = "as Keras' own loss of that name, " if taken else ""
+    other = "as Keras' own loss of that name " if taken else ""
     return rules.finding(
         rules.NAME_TAKEN if taken else rules.NOT_RESTORED,
         f"Saved and loaded {reply['loaded']}, it comes back {other}with the value "
@@ -307,7 +307,7 @@ def _not_loaded(receipt: Mapping[str, Any], reply: Mapping[str, Any], backend: s
             message += f" The values it was made with ({values}) are not in the file."
     else:
         severity = "warning" if kind == "lambda" else "error"
-        message = f"A model saved with it does not load: {reply['error']}"
+        message = f"A model saved with it does not load: {reply['error'].split('. ')[0]}."
     return rules.finding(
         rules.NOT_LOADED,
         message,

@@ -25,10 +25,12 @@ PREDICTION_NAMES = frozenset(
 )  # fmt: skip
 _MODULES = frozenset({"ops", "K", "keras", "tf", "torch", "jnp", "np", "numpy", "F"})
 _PURE_OPERATIONS = frozenset(
-    """abs absolute add cast clamp clip clip_by_value divide exp expand_dims flatten log maximum
-    mean minimum multiply nan_to_num negative normalize l2_normalize relu reshape round sigmoid
-    softmax sqrt square squeeze stack stop_gradient subtract sum transpose where""".split()
-)
+    {"abs", "absolute", "add", "cast", "clamp", "clip", "clip_by_value", "divide", "exp",
+     "expand_dims", "flatten", "log", "maximum", "mean", "minimum", "multiply", "nan_to_num",
+     "negative", "normalize", "l2_normalize", "relu", "reshape", "round", "sigmoid",
+     "softmax", "sqrt", "square", "squeeze", "stack", "stop_gradient", "subtract", "sum",
+     "transpose", "where"}
+)  # fmt: skip
 _HARMLESS_IN_NUMPY = frozenset({"shape", "ndim", "size", "prod", "float32", "float64", "dtype"})
 
 Nodes = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda

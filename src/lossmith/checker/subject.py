@@ -189,7 +189,10 @@ def _import_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(root))
     if name != path.stem:
         return importlib.import_module(name)
-    if name in sys.modules:
+    known = sys.modules.get(name)
+    if known is not None:
+        if getattr(known, "__file__", None) == str(path):
+            return known
         name = f"{name}_file"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -207,10 +210,10 @@ def _evaluate(module: ModuleType, subject: Subject) -> Any:
     try:
         node = ast.parse(subject.expression, mode="eval").body
         arguments: list[Any] = []
-        keywords: dict[str | None, Any] = {}
+        keywords: dict[str, Any] = {}
         if isinstance(node, ast.Call):
             arguments = [ast.literal_eval(argument) for argument in node.args]
-            keywords = {word.arg: ast.literal_eval(word.value) for word in node.keywords}
+            keywords = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}
         called = isinstance(node, ast.Call)
         names = ast.unparse(node.func if isinstance(node, ast.Call) else node).split(".")
     except (SyntaxError, ValueError):

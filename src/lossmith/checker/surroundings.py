@@ -134,5 +134,5 @@ def _reseeded(call: Callable[[], Any]) -> list[str]:
 
 
 def _numpy_state() -> tuple[Any, ...]:
-    name, keys, *rest = np.random.get_state()
-    return (name, tuple(keys.tolist()), *rest)
+    state: Any = np.random.get_state()
+    return (state[0], tuple(state[1].tolist()), *state[2:])

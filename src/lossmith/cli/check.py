@@ -127,7 +127,8 @@ class _Outcome:
 
 def _check_all(losses: Sequence[str], options: dict[str, Any]) -> _Outcome:
     from lossmith.checker.api import check as check_loss
-    from lossmith.checker.processes import children_kept
+
+    from lossmith.checker.children import children_kept
     from lossmith.checker.subject import SubjectError, parse
 
     outcome = _Outcome()

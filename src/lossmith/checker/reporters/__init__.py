@@ -21,4 +21,4 @@ def reporter(name: str) -> Reporter:
     """
     if name not in FORMATS:
         raise ValueError(f"--format must be one of {', '.join(FORMATS)}; got {name!r}.")
-    return import_module(f"lossmith.checker.reporters.{name}").render  # type: ignore[no-any-return]
+    return import_module(f"lossmith.checker.reporters.{name}").render

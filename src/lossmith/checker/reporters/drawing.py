@@ -4,14 +4,14 @@ import math
 from collections.abc import Sequence
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_NOT_FINITE = "×"
+_NOT_FINITE = "x"
 
 
 def area(values: Sequence[float], height: int = 4) -> list[str]:
-    """Rows of block characters, the largest value on top; what is not finite is a cross.
+    """Rows of block characters, the largest value on top; what is not finite is an x.
 
     >>> print("|".join(area([0.0, 1.0, 2.0, float("nan")], height=1)))
-    ▁▄█×
+    ▁▄█x
     """
     finite = [value for value in values if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
