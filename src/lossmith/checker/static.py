@@ -31,6 +31,7 @@ _PURE_OPERATIONS = frozenset(
      "softmax", "sqrt", "square", "squeeze", "stack", "stop_gradient", "subtract", "sum",
      "transpose", "where"}
 )  # fmt: skip
+_NAMESPACES = frozenset({"locals", "vars"})
 _HARMLESS_IN_NUMPY = frozenset({"shape", "ndim", "size", "prod", "float32", "float64", "dtype"})
 
 Nodes = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -108,7 +109,7 @@ def _discarded(tree: ast.Module, source: Source) -> Iterator[Finding]:
 
 def _without_effect(tree: ast.Module, source: Source) -> Iterator[Finding]:
     """Arguments of a factory or of `__init__` that nothing reads."""
-    factory = _parsed(source.factory)
+    factory = _parsed(source.factory) if source.factory else None
     makers = [f for f in ast.walk(factory or tree) if isinstance(f, ast.FunctionDef)]
     for maker in makers:
         if maker.name != "__init__" and not (factory and maker is makers[0]):
@@ -129,7 +130,7 @@ def _without_effect(tree: ast.Module, source: Source) -> Iterator[Finding]:
 
 
 def _is_read(name: str, maker: ast.FunctionDef) -> bool:
-    """Whether `name` is loaded in `maker`, inner functions that assign to it apart."""
+    """Whether `name` may be loaded in `maker`, inner functions that assign to it apart."""
 
     def loads(node: ast.AST) -> Iterator[ast.Name]:
         for child in ast.iter_child_nodes(node):
@@ -141,12 +142,8 @@ def _is_read(name: str, maker: ast.FunctionDef) -> bool:
             else:
                 yield from loads(child)
 
-    calls_locals = any(
-        isinstance(node, ast.Name) and node.id in ("locals", "super", "vars")
-        for node in ast.walk(maker)
-        if getattr(node, "id", "") != "super"
-    )
-    return calls_locals or any(True for _ in loads(maker))
+    names = (node.id for node in ast.walk(maker) if isinstance(node, ast.Name))
+    return any(True for _ in loads(maker)) or not _NAMESPACES.isdisjoint(names)
 
 
 def _bound_by(function: Nodes) -> set[str]:
