@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from lossmith.checker.context import Context, close
-from lossmith.checker.evaluate import Evaluator
-from lossmith.checker.hyperparameters import hyperparameters, rebuild
+from lossmith.checker.hyperparameters import hyperparameters
 from lossmith.checker.probes import pairs, scan
+from lossmith.checker.probes.hyperparameters import larger, rebuilt
 from lossmith.checker.report import Card, CardRow
 
 _WORDS = {
@@ -116,10 +116,9 @@ def _effects(context: Context) -> Iterator[tuple[str, CardRow]]:
     for name, value in list(hyperparameters(original).items())[:4]:
         if isinstance(value, bool) or not isinstance(value, int | float) or value == 0:
             continue
-        more = value * 1.2 if not 0 < value < 1 else 1 - 0.8 * (1 - value)
-        try:
-            other = Evaluator(rebuild(original, **{name: more}), context.settings.entry)
-        except Exception:
+        more = larger(value)
+        other = rebuilt(context, **{name: more})
+        if other is None:
             continue
         seen = other.reduced(context.problem.y_true, context.problem.y_pred)
         if seen.finite_value:

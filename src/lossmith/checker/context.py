@@ -111,7 +111,7 @@ class Context:
         The number of rows is filled up to a few fixed sizes: a new shape costs a compilation.
         """
         count = len(y_pred)
-        size = next(size for size in (96, 1024, 4096, 16384) if size >= count)
+        size = next(size for size in (1024, 4096, 16384) if size >= count)
         filler = np.zeros(size - count, dtype=int)
         index = np.concatenate([np.arange(count), filler])
         seen = self.evaluator.rows(y_true[index], y_pred[index])

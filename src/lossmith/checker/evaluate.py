@@ -89,6 +89,7 @@ class Evaluator:
         self.not_compilable: str | None = None
         self._programs: dict[str, Callable[..., tuple[Any, Any]]] = {}
         self._calls: Counter[Any] = Counter()
+        self._traces: dict[Any, str] = {}
 
     def reduced(self, y_true: Any, y_pred: Any, weight: Any = None) -> Observation:
         """The number that training minimises, and its gradient."""
@@ -111,30 +112,65 @@ class Evaluator:
     def afresh(self, y_true: Any, y_pred: Any) -> float:
         """The number with all of the loss' Python run again, NaN if that raises.
 
-        JAX traces anew where it can: op by op it would compile each operation by itself.
+        Where JAX traces the very program that it has compiled, that program is run.
         """
         arrays = _tensor(y_true), _tensor(y_pred)
         with _quiet():
-            if self.backend == "jax" and self.not_compilable is None:
-                import jax
-
-                with contextlib.suppress(Exception):
-                    return float(
-                        np.mean(_numpy(jax.jit(lambda y, p: self._reduced(y, p))(*arrays)))
-                    )
+            if self._traces_as_before(arrays):
+                return self.reduced(y_true, y_pred).scalar
             try:
                 return float(np.mean(_numpy(self._reduced(*arrays))))
             except Exception:
                 return float("nan")
 
+    def _traces_as_before(self, arrays: tuple[Any, ...]) -> bool:
+        if self.backend != "jax" or self.not_compilable is not None:
+            return False
+        import jax
+
+        shapes = tuple(np.shape(array) for array in arrays)
+        try:
+            traced = jax.make_jaxpr(lambda y, p: self._reduced(y, p))(*arrays)
+        except Exception:
+            return False
+        program = f"{traced.jaxpr} {[np.asarray(constant).tobytes() for constant in traced.consts]}"
+        return self._traces.setdefault(shapes, program) == program
+
     def compiled(self, *batches: tuple[Any, Any]) -> list[Observation]:
         """The number in a compiled step whose batch size is open, for each batch in turn."""
         with _quiet():
+            if self.backend == "jax" and self.not_compilable is None:
+                return [self.reduced(*batches[0]), *map(self._traced, batches[1:])]
             try:
                 step = _compiled_step(self.backend, self._reduced, batches[0])
             except Exception as error:
                 return [failed(error) for _ in batches]
             return [_attempt(step, batch) for batch in batches]
+
+    def _traced(self, batch: tuple[Any, Any]) -> Observation:
+        """Whether JAX can trace a batch; its value is that of the program, whatever the size."""
+        import jax
+
+        try:
+            jax.eval_shape(self._reduced, *(_tensor(array) for array in batch))
+        except Exception as error:
+            return failed(error)
+        return Observation(np.full((), np.nan), None)
+
+    def runs(self, y_true: Any, y_pred: Any, weight: Any = None) -> Observation:
+        """Whether the loss takes these inputs; traced only where that is cheaper than a run."""
+        if self.backend != "jax" or self.not_compilable is not None:
+            return self.reduced(y_true, y_pred, weight)
+        arrays = (y_true, y_pred) if weight is None else (y_true, y_pred, weight)
+        function = self._reduced if weight is None else self._weighted
+        import jax
+
+        with _quiet():
+            try:
+                jax.eval_shape(function, *(_tensor(array) for array in arrays))
+            except Exception as error:
+                return failed(error)
+        return Observation(np.full((), np.nan), None)
 
     def _reduced(self, y_true: Any, y_pred: Any) -> Any:
         return self.loss(y_true, y_pred)
@@ -204,6 +240,35 @@ def _attempt(step: Callable[..., Any], batch: tuple[Any, Any]) -> Observation:
     except Exception as error:
         return failed(error)
     return Observation(_numpy(value).astype("float64"), None)
+
+
+@contextlib.contextmanager
+def fast_start() -> Iterator[None]:
+    """Trade the speed of each step for that of the first one, which is most of the work here.
+
+    JAX compiles without optimising; PyTorch keeps arrays this small on one thread.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        before = jax.config.values["jax_disable_most_optimizations"]
+        jax.config.update("jax_disable_most_optimizations", True)
+        try:
+            yield
+        finally:
+            jax.config.update("jax_disable_most_optimizations", before)
+    elif backend == "torch":
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+    else:
+        yield
 
 
 @contextlib.contextmanager

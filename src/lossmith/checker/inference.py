@@ -159,9 +159,9 @@ def _from_batch(settings: Settings) -> Target | None:
         return "segmentation"
     if p.ndim == 2 and p.shape[1] > 1 and y.size == len(p) and y.dtype.kind in "iu":
         return _classes_or_embedding(y, p, probabilities)
-    if y.shape == p.shape and p.ndim == 2 and p.shape[1] > 1 and values <= {0, 1}:
-        if np.all(y.sum(axis=1) == 1):
-            return "categorical" if probabilities else "categorical_logits"
+    columns = y.shape == p.shape and p.ndim == 2 and p.shape[1] > 1
+    if columns and values <= {0, 1} and np.all(y.sum(axis=1) == 1):
+        return "categorical" if probabilities else "categorical_logits"
     if values <= {0, 1} and len(values) > 1:
         return "binary" if probabilities else "binary_logits"
     if values <= {-1, 1} and len(values) > 1:

@@ -10,7 +10,7 @@ import numpy as np
 from lossmith.checker import inference, rules
 from lossmith.checker.card import measure
 from lossmith.checker.context import Context
-from lossmith.checker.evaluate import Evaluator
+from lossmith.checker.evaluate import Evaluator, fast_start
 from lossmith.checker.probes import (
     batch,
     convention,
@@ -23,7 +23,7 @@ from lossmith.checker.probes import (
     scan,
 )
 from lossmith.checker.probes import hyperparameters as hyper
-from lossmith.checker.report import BackendResult, Finding
+from lossmith.checker.report import BackendResult, Card, Finding
 from lossmith.checker.settings import Settings
 
 Probe = Callable[[Context], Iterable[Finding]]
@@ -58,6 +58,8 @@ PROBES: dict[str, Probe] = {
 }
 """Every probe by the name under which its time is reported, in the order they run."""
 
+_SAME_EVERYWHERE = ("effect", "domain", "identities", "variants")
+
 
 def inspect(loss: Any, settings: Settings) -> BackendResult:
     """Run every probe on a loss, as `compile` would be given it, in this process.
@@ -66,6 +68,11 @@ def inspect(loss: Any, settings: Settings) -> BackendResult:
         loss: a function, a `keras.losses.Loss`, any callable or a name of Keras.
         settings: what the user said about it.
     """
+    with fast_start():
+        return _inspect(loss, settings)
+
+
+def _inspect(loss: Any, settings: Settings) -> BackendResult:
     started = time.perf_counter()
     evaluator = Evaluator(loss, settings.entry)
     choice = inference.choose(evaluator, settings)
@@ -74,8 +81,11 @@ def inspect(loss: Any, settings: Settings) -> BackendResult:
         return BackendResult(evaluator.backend, choice.target, choice.inferred,
                              tuple(choice.findings), seconds=seconds)  # fmt: skip
     context = choice.context
+    thorough = settings.thorough_on in (None, evaluator.backend)
     findings = list(choice.findings)
     for name, probe in PROBES.items():
+        if name in _SAME_EVERYWHERE and not thorough:
+            continue
         begun = time.perf_counter()
         findings += _guarded(name, probe, context)
         seconds[name] = time.perf_counter() - begun
@@ -83,7 +93,7 @@ def inspect(loss: Any, settings: Settings) -> BackendResult:
             findings.append(_out_of_time(context, name))
             break
     begun = time.perf_counter()
-    card = measure(context)
+    card = measure(context) if thorough else Card()
     seconds["card"] = time.perf_counter() - begun
     values, inputs = _for_comparison(context)
     return BackendResult(

@@ -42,6 +42,8 @@ class Settings:
         entry: `"compile"` if the loss is given to `compile`, `"direct"` if it is called.
         time_limit: seconds for the probes of one backend.
         seed: makes the inputs.
+        thorough_on: the backend on which to run what cannot depend on the backend (what the
+            hyperparameters do, the card); `None` for each.
         activation: the name of the last activation of the model, if a model is given.
         output_shape: the shape of the model's output, if a model is given.
     """
@@ -59,5 +61,6 @@ class Settings:
     entry: Entry = "compile"
     time_limit: float = 60.0
     seed: int = 0
+    thorough_on: str | None = None
     activation: str | None = None
     output_shape: tuple[int | None, ...] | None = None

@@ -8,6 +8,7 @@ from lossmith.checker import rules
 from lossmith.checker.context import Context, close
 from lossmith.checker.report import Finding
 from lossmith.checker.targets import ROWS
+from lossmith.core.backend import keras
 
 _PER_SAMPLE = (
     "return one value per sample: reduce over `axis=-1` only, and leave the batch to Keras"
@@ -115,10 +116,14 @@ def probe_weights(context: Context) -> Iterator[Finding]:
         return
     weight = np.asarray([1.0, 0.0, 0.0, 2.0, 0.0, 1.0], "float32")
     y, p = problem.y_true, problem.y_pred
-    weighted = context.evaluator.reduced(y, p, _like_rows(weight, seen.value.ndim))
-    if not weighted.ran:
-        yield _refused(context, weighted.error or "")
+    shaped = _like_rows(weight, seen.value.ndim, p.ndim)
+    accepted = context.evaluator.runs(y, p, shaped)
+    if not accepted.ran:
+        yield _refused(context, accepted.error or "")
         return
+    if seen.value.ndim == 1 and type(context.evaluator.loss).__call__ is keras.losses.Loss.__call__:
+        return
+    weighted = context.evaluator.reduced(y, p, shaped)
     plain = context.random
     if not (weighted.finite and plain.finite) or context.problem.coupled or not context.rowwise:
         return
@@ -138,8 +143,9 @@ def probe_weights(context: Context) -> Iterator[Finding]:
         )
 
 
-def _like_rows(weight: np.ndarray, rank: int) -> np.ndarray:
-    return weight.reshape(-1, *(1,) * (rank - 1)) if rank > 2 else weight
+def _like_rows(weight: np.ndarray, rank: int, prediction_rank: int) -> np.ndarray:
+    """Weights as Keras wants them: with the rank of the values where a row has several axes."""
+    return weight.reshape(-1, *(1,) * (rank - 1)) if prediction_rank > 2 else weight
 
 
 def _ratio(got: np.ndarray, wanted: np.ndarray) -> float:

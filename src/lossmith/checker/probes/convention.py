@@ -61,7 +61,8 @@ def _softmax_twice(context: Context) -> Iterator[Finding]:
     perfect = context.evaluator.reduced(problem.y_true, problem.perfect)
     if not (plain.finite_value and shifted.finite_value and perfect.finite_value):
         return
-    if close(plain.scalar, shifted.scalar) and np.any(perfect.slopes) and np.any(plain.slopes):
+    costs = perfect.scalar > 0.05 and np.any(perfect.slopes) and np.any(plain.slopes)
+    if costs and close(plain.scalar, shifted.scalar):
         yield _twice(context, problem.y_true, problem.perfect, "softmax")  # type: ignore[arg-type]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context, close
+from lossmith.checker.evaluate import Observation
 from lossmith.checker.probes.scan import is_scale_free
 from lossmith.checker.report import Finding
 from lossmith.checker.targets import ROWS, pull_back, to_free, to_prediction
@@ -71,18 +72,18 @@ def probe_floor(context: Context) -> Iterator[Finding]:
     problem = context.problem
     if problem.kind not in ("regression", "boxes", "sequence") or context.settings.adversarial:
         return
-    assert_perfect = problem.perfect
-    if assert_perfect is None:
+    perfect = problem.perfect
+    if perfect is None:
         return
     rng = np.random.default_rng(context.settings.seed + 1)
-    best = context.evaluator.reduced(problem.y_true, assert_perfect)
+    best = context.evaluator.reduced(problem.y_true, perfect)
     gain = context.random.scalar - best.scalar
     if not (best.finite_value and np.isfinite(gain)):
         return
     sizes = (0.01, 0.05, 0.1) if problem.kind == "boxes" else (0.01, 0.1, 0.5)
     for size in np.repeat(sizes, 6):
-        step = rng.normal(0, size, assert_perfect.shape)
-        moved = (assert_perfect + step).astype("float32")
+        step = rng.normal(0, size, perfect.shape)
+        moved = (perfect + step).astype("float32")
         seen = context.evaluator.reduced(problem.y_true, moved)
         if seen.finite_value and best.scalar - seen.scalar > 1e-5 + 0.02 * abs(gain):
             yield rules.finding(
@@ -155,14 +156,15 @@ def _floor_missed(
     )
 
 
-def _descend(context: Context) -> tuple[np.ndarray, np.ndarray, object | None]:
+def _descend(context: Context) -> tuple[np.ndarray, np.ndarray, Observation | None]:
+    """Follow the gradient for 160 steps of Adam; no observation if that leads to the target."""
     problem = context.problem
     start = problem.y_pred
     if problem.kind == "regression" and problem.domain[0] == -np.inf:
         start = (problem.y_true + np.where(problem.y_pred > 0, 3.0, -3.0)).astype("float32")
     free = to_free(start, problem.link)
     first, second, rate = np.zeros_like(free), np.zeros_like(free), 0.1
-    p, seen = start, None
+    p, before = start, _distances(context, start).mean()
     for step in range(1, 161):
         seen = context.evaluator.reduced(problem.y_true, p)
         if not seen.finite or seen.gradient is None or seen.gradient.shape != p.shape:
@@ -170,6 +172,8 @@ def _descend(context: Context) -> tuple[np.ndarray, np.ndarray, object | None]:
         slope = pull_back(seen.gradient, p.astype("float64"), problem.link)
         if not np.any(slope):
             break
+        if step % 20 == 0 and _distances(context, p).mean() < 0.4 * before:
+            return start, p, None
         first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
         corrected = second / (1 - 0.999**step)
         free = free - rate * (first / (1 - 0.9**step)) / (np.sqrt(corrected) + 1e-8)

@@ -8,6 +8,7 @@ import numpy as np
 from lossmith.checker import rules
 from lossmith.checker.context import Context, close
 from lossmith.checker.report import Finding
+from lossmith.core import Loss
 from lossmith.core.backend import keras
 
 
@@ -79,15 +80,15 @@ def probe_compiled(context: Context) -> Iterator[Finding]:
         )
         return
     eager = evaluator.afresh(y, p)
-    if not context.settings.stochastic and not np.isnan(eager):
-        if not close(whole.scalar, eager, 1e-3):
-            yield rules.finding(
-                rules.COMPILED_DIFFERS,
-                f"The compiled loss gives {whole.scalar:.6g}, the eager one {eager:.6g}.",
-                context.evidence(y, p, whole, mode="compiled"),
-                consequence="`fit` trains on another loss than the one that was tried by hand",
-                remedy="use tensors and `ops` only; no NumPy, counters or Python randomness",
-            )
+    comparable = not context.settings.stochastic and not np.isnan(eager)
+    if comparable and not close(whole.scalar, eager, 1e-3):
+        yield rules.finding(
+            rules.COMPILED_DIFFERS,
+            f"The compiled loss gives {whole.scalar:.6g}, the eager one {eager:.6g}.",
+            context.evidence(y, p, whole, mode="compiled"),
+            consequence="`fit` trains on another loss than the one that was tried by hand",
+            remedy="use tensors and `ops` only; no NumPy, counters or Python randomness",
+        )
     yield from _last_batch(context, last)
 
 
@@ -96,7 +97,8 @@ def _last_batch(context: Context, last: Any) -> Iterator[Finding]:
     if last.ran and (context.problem.coupled or context.settings.stochastic):
         return
     wanted = context.evaluator.afresh(y, p)
-    if last.ran and (np.isnan(wanted) or close(last.scalar, wanted, 1e-3)):
+    traced_only = last.ran and np.isnan(last.scalar)
+    if traced_only or (last.ran and (np.isnan(wanted) or close(last.scalar, wanted, 1e-3))):
         return
     what = f"gives {last.scalar:.6g} instead of {wanted:.6g}" if last.ran else "raises"
     yield rules.finding(
@@ -111,6 +113,9 @@ def _last_batch(context: Context, last: Any) -> Iterator[Finding]:
 def probe_label_dtypes(context: Context) -> Iterator[Finding]:
     """Integer and boolean labels give the value that float labels give."""
     problem = context.problem
+    keras_casts = isinstance(context.evaluator.loss, keras.losses.Loss)
+    if keras_casts and not isinstance(context.evaluator.loss, Loss):
+        return
     whole_numbers = np.array_equal(problem.y_true, np.round(problem.y_true))
     if not (problem.labelled and whole_numbers and context.random.finite_value):
         return

@@ -6,6 +6,7 @@ import numpy as np
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context
+from lossmith.checker.hyperparameters import hyperparameters
 from lossmith.checker.report import Finding
 from lossmith.checker.targets import Case, Problem
 
@@ -62,8 +63,10 @@ def _dead_labels(context: Context, slopes: list[tuple[Case, np.ndarray]]) -> Ite
         for label in np.unique(labels):
             found = float(np.abs(slope[labels == label]).max())
             strongest[float(label)] = max(strongest.get(float(label), 0.0), found)
+    ignored = hyperparameters(context.evaluator.original)
+    ignored_label = ignored.get("ignore_class", ignored.get("ignore_index"))
     for label, size in strongest.items():
-        if size == 0:
+        if size == 0 and label != ignored_label:
             problem = context.problem
             yield rules.finding(
                 rules.DEAD_LABEL,

@@ -14,7 +14,6 @@ from lossmith.checker.hyperparameters import hyperparameters, rebuild
 from lossmith.checker.probes import pairs, scan
 from lossmith.checker.report import Finding
 from lossmith.core import Loss
-from lossmith.core.backend import keras
 
 _STRUCTURAL = ("axis", "class", "num", "dim", "size", "seed", "index", "channel", "length", "k")
 _TINY = 1e-3
@@ -50,12 +49,23 @@ def _others(value: float) -> list[float]:
     return [0.6 * value, 1.7 * value]
 
 
-def _rebuilt(context: Context, **changes: Any) -> Evaluator | None:
-    original = context.evaluator.original
-    try:
-        return Evaluator(rebuild(original, **changes), context.settings.entry)
-    except Exception:
-        return None
+def rebuilt(context: Context, **changes: Any) -> Evaluator | None:
+    """The loss with other hyperparameters, `None` if it refuses them; made once for each."""
+    made = context.memo.setdefault("rebuilt", {})
+    key = repr(sorted(changes.items()))
+    if key not in made:
+        try:
+            loss = rebuild(context.evaluator.original, **changes)
+            made[key] = Evaluator(loss, context.settings.entry)
+        except Exception:
+            made[key] = None
+    evaluator: Evaluator | None = made[key]
+    return evaluator
+
+
+def larger(value: float) -> float:
+    """A larger value that is likely to be in the range of the hyperparameter."""
+    return _others(value)[-1]
 
 
 def probe_effect(context: Context) -> Iterator[Finding]:
@@ -65,7 +75,7 @@ def probe_effect(context: Context) -> Iterator[Finding]:
     for name, value in _numeric(context).items():
         if 0 < abs(value) < _TINY or "eps" in name.lower() or "smooth" in name.lower():
             continue
-        tried = [other for other in (*_others(value), value / 3 or 0.3, 3 * value or 0.45)]
+        tried = [*_others(value), value / 3 or 0.3, 3 * value or 0.45]
         if _acts(context, name, tried, {}) is False and not _acts_elsewhere(context, name, tried):
             yield rules.finding(
                 rules.NO_EFFECT,
@@ -80,10 +90,10 @@ def probe_effect(context: Context) -> Iterator[Finding]:
 
 def _acts(context: Context, name: str, values: list[float], more: dict[str, Any]) -> bool | None:
     """Whether other values of a hyperparameter show on the battery; `None` if none can be had."""
-    base = context.evaluator if not more else _rebuilt(context, **more)
+    base = context.evaluator if not more else rebuilt(context, **more)
     could_be_built = False
     for value in values:
-        other = _rebuilt(context, **{name: value}, **more)
+        other = rebuilt(context, **{name: value}, **more)
         if other is None or base is None:
             continue
         for case in context.problem.cases:
@@ -125,21 +135,20 @@ def probe_domain(context: Context) -> Iterator[Finding]:
     original = context.evaluator.original
     if isinstance(original, Loss) or not context.random.finite_value:
         return
-    accepted, senseless = [], False
+    accepted, refused = [], False
     for name, value in _numeric(context).items():
         if value <= 0:
             continue
         for bad in _SENSELESS:
-            other = _rebuilt(context, **{name: bad})
+            other = rebuilt(context, **{name: bad})
             if other is None:
+                refused = True
                 continue
-            seen = other.reduced(context.problem.y_true, context.problem.y_pred)
+            seen = other.runs(context.problem.y_true, context.problem.y_pred)
+            refused |= not seen.ran
             if seen.ran:
-                accepted.append(f"{name}={bad:g} (loss {seen.scalar:.4g})")
-                below = seen.scalar < min(0.0, context.random.scalar)
-                senseless |= not seen.finite_value or below
+                accepted.append(f"{name}={bad:g}")
     if accepted:
-        own_class = isinstance(original, keras.losses.Loss)
         yield rules.finding(
             rules.DOMAIN_UNCHECKED,
             f"Accepted without a word: {', '.join(accepted[:4])}.",
@@ -147,7 +156,7 @@ def probe_domain(context: Context) -> Iterator[Finding]:
             consequence="a typing error in a hyperparameter trains a model that is wrong",
             remedy="check in `__init__`, with `if not delta > 0: raise ValueError(...)`, which "
             "also refuses NaN",
-            severity="warning" if own_class and senseless else "information",
+            severity="warning" if refused else "information",
         )
 
 
@@ -164,7 +173,7 @@ def probe_variants(context: Context) -> Iterator[Finding]:
         for other in _others(float(value)):
             if value == 1 and other > 1:
                 continue
-            evaluator = _rebuilt(context, **{name: other})
+            evaluator = rebuilt(context, **{name: other})
             if evaluator is None:
                 continue
             changed = Context(evaluator, context.problem, context.settings, context.certain)
@@ -214,7 +223,7 @@ def _pinball(context: Context) -> Iterator[Finding]:
         return
     name = next((k for k in fractions if k in ("q", "tau", "quantile", "alpha")),
                 next(iter(fractions)))  # fmt: skip
-    evaluator = _rebuilt(context, **{name: 0.9})
+    evaluator = rebuilt(context, **{name: 0.9})
     curves = [] if evaluator is None else scan.scans(
         Context(evaluator, context.problem, context.settings, context.certain)
     )  # fmt: skip
@@ -244,7 +253,7 @@ def _focal(context: Context) -> Iterator[Finding]:
     """With gamma = 0 it is the cross-entropy, up to one factor per label."""
     if "gamma" not in hyperparameters(context.evaluator.original):
         return
-    evaluator = _rebuilt(context, gamma=0.0)
+    evaluator = rebuilt(context, gamma=0.0)
     if evaluator is None or context.problem.kind not in ("binary", "binary_logits"):
         return
     shape = context.problem.y_pred.shape
