@@ -36,7 +36,7 @@ def test_changed_settings_are_told_with_both_values(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_a_seeded_generator_is_found(call: Callable[[], None], named: str) -> None:
-    (finding,) = surroundings.watch(call)
+    (finding,) = surroundings.watch(call, [])
     assert finding.rule is rules.CHANGES_SURROUNDINGS
     assert named in finding.message
 
@@ -45,12 +45,12 @@ def test_drawing_is_no_seeding_and_the_state_is_put_back() -> None:
     random.seed(11)
     np.random.seed(11)
     expected = random.Random(11).random(), np.random.RandomState(11).rand()
-    assert surroundings.watch(lambda: (random.random(), np.random.rand())) == []
+    assert surroundings.watch(lambda: (random.random(), np.random.rand()), []) == []
     assert (random.random(), np.random.rand()) == expected
 
 
 def test_printing_is_told_and_kept_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    (finding,) = surroundings.watch(lambda: print("loss is", 3))
+    (finding,) = surroundings.watch(lambda: print("loss is", 3), [])
     assert finding.rule is rules.PRINTS
     assert "loss is 3" in finding.message
     assert capsys.readouterr().out == ""

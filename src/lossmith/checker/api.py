@@ -11,10 +11,11 @@ import numpy as np
 from lossmith.checker import rules
 from lossmith.checker.context import close
 from lossmith.checker.inspection import settle
-from lossmith.checker.processes import Probed, probe_backends
+from lossmith.checker.processes import Probed, probe_backends, probe_here
 from lossmith.checker.report import BackendResult, Card, Evidence, Finding, Report
 from lossmith.checker.settings import TARGETS, Entry, Settings, Target
-from lossmith.checker.subject import describe
+from lossmith.checker.subject import describe, name_of
+from lossmith.checker.transport import NotTransportableError
 from lossmith.core.backend import installed_backends
 
 _FASTEST_FIRST = ("torch", "tensorflow", "jax")
@@ -86,9 +87,8 @@ def check(
     codes = (*select, *ignore, *(waive or {}))
     _validate(settings, chosen, codes)
     settings = replace(_seen_with(settings, model), thorough_on=_fastest(chosen))
-    subject = describe(loss)
-    probed = probe_backends(subject, settings, chosen)
-    report = _joined(subject.name, probed, settings)
+    name, probed = _probed(loss, settings, chosen)
+    report = _joined(name, probed, settings)
     waivers = {**(probed.source.waivers if probed.source else {}), **(waive or {})}
     report = replace(
         report,
@@ -96,6 +96,15 @@ def check(
         seconds={**report.seconds, "all": time.perf_counter() - started},
     )
     return report.select(select, ignore)
+
+
+def _probed(loss: Any, settings: Settings, backends: Sequence[str]) -> tuple[str, Probed]:
+    """The name of the loss, and what the processes saw of it."""
+    try:
+        subject = describe(loss)
+    except NotTransportableError as error:
+        return name_of(loss), probe_here(loss, settings, backends, str(error))
+    return subject.name, probe_backends(subject, settings, backends)
 
 
 def _fastest(backends: Sequence[str]) -> str:

@@ -66,12 +66,13 @@ def _inspect(order: Order) -> dict[str, Any]:
     before = surroundings.snapshot()
     result = inspect(loss, settings)
     changed = surroundings.differences(before, surroundings.snapshot())
-    findings = [surroundings.settings_finding(changed)] if changed else []
+    findings = []
     inputs = saving.trials(result, settings)
     seconds = dict(result.seconds)
     with _timed(seconds, "surroundings"):
-        if inputs:
-            findings += surroundings.watch(lambda: saving.values(loss, settings.entry, inputs[:1]))
+        findings += surroundings.watch(
+            lambda: saving.values(loss, settings.entry, inputs[:1]), changed
+        )
     with _timed(seconds, "source"):
         if source is not None:
             findings += static.read(source, loss, result.findings)

@@ -41,6 +41,10 @@ class ChildDiedError(Exception):
     """The child ended; the text says how."""
 
 
+class ChildFailedError(Exception):
+    """The checker itself failed in the child; the text is the traceback."""
+
+
 class Child:
     """A process on one backend that carries out orders one after the other."""
 
@@ -70,6 +74,7 @@ class Child:
             SubjectError: if the child says that the loss cannot be checked.
             ChildOutOfTimeError: if there is no answer in time; the child is ended.
             ChildDiedError: if the loss ends the child.
+            ChildFailedError: if the checker has a fault that this loss brings to light.
         """
         if not self._ready:
             self._receive(_START_LIMIT)
@@ -87,7 +92,7 @@ class Child:
         if "exited" in reply:
             raise ChildDiedError(f"it raises SystemExit({reply['exited']})")
         if "failed" in reply:
-            raise RuntimeError(f"The checker failed on {self.backend}:\n{reply['failed']}")
+            raise ChildFailedError(reply["failed"])
         return reply["answer"]
 
     @property

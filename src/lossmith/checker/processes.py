@@ -9,19 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lossmith.checker import rules, saving
+from lossmith.checker import rules, saving, static
 from lossmith.checker.children import (
     ChildDiedError,
+    ChildFailedError,
     ChildOutOfTimeError,
     Children,
     children_kept,
 )
 from lossmith.checker.report import BackendResult, Curve, Evidence, Finding
 from lossmith.checker.settings import Settings
-from lossmith.checker.source import Source
+from lossmith.checker.source import Source, source_of
 from lossmith.checker.subject import Subject, SubjectError
 from lossmith.checker.wire import settings_to_json
-from lossmith.core.backend import installed_backends
+from lossmith.core.backend import installed_backends, keras
 
 _SAVING_ORDER = ("jax", "torch", "tensorflow")
 """Backends by how fast a fresh process imports them; a saved model is the same on all."""
@@ -95,6 +96,29 @@ def probe_backends(subject: Subject, settings: Settings, backends: Sequence[str]
     return _joined(seen)
 
 
+def probe_here(loss: Any, settings: Settings, backends: Sequence[str], reason: str) -> Probed:
+    """Run the probes in this process, for a loss that cannot leave it: no time limit protects it.
+
+    Args:
+        loss: the loss itself.
+        settings: what the user said about it.
+        backends: those that were wanted; only the current one is seen.
+        reason: why it cannot leave.
+    """
+    from lossmith.checker.inspection import inspect
+
+    current = keras.backend.backend()
+    result = inspect(loss, settings)
+    source = source_of(loss)
+    findings = [] if source is None else static.read(source, loss, result.findings)
+    return Probed(
+        {current: result},
+        {name: reason for name in backends if name != current},
+        tuple(findings),
+        source,
+    )
+
+
 @dataclass(frozen=True)
 class _Seen:
     result: BackendResult | None = None
@@ -121,6 +145,8 @@ def _probe(
     except ChildDiedError as error:
         finding = _death(backend, str(error))
         return _Seen(findings=(finding,), missing=str(error), source=subject.source)
+    except ChildFailedError as error:
+        return _Seen(findings=(_fault(backend, str(error)),), missing="the checker failed")
     result = BackendResult.from_json(answer["result"])
     findings = [Finding.from_dict(each) for each in answer["findings"]]
     receipt = answer.get("receipt")
@@ -148,7 +174,7 @@ def _reloaded(
     child = children.get("reload", backend)
     try:
         return child.ask("reload", settings.time_limit, receipt=receipt, target=target, **order)
-    except (SubjectError, ChildOutOfTimeError, ChildDiedError):
+    except (SubjectError, ChildOutOfTimeError, ChildDiedError, ChildFailedError):
         return None
 
 
@@ -191,6 +217,17 @@ def _death(backend: str, how: str) -> Finding:
         consequence="Training ends without a checkpoint or a message.",
         remedy="Look for os._exit, sys.exit or native code that crashes in the loss or in what "
         "it imports.",
+    )
+
+
+def _fault(backend: str, trace: str) -> Finding:
+    return rules.finding(
+        rules.PROBE_FAILED,
+        f"The check could not be run: {trace.strip().splitlines()[-1]}",
+        Evidence(backend, "eager", note=trace.strip()),
+        consequence="Nothing is known about the loss on this backend.",
+        remedy="This is a fault of lossmith: please report it with the loss.",
+        severity="error",
     )
 
 

@@ -61,50 +61,44 @@ def differences(before: Snapshot, after: Snapshot) -> list[str]:
     ]
 
 
-def settings_finding(changed: list[str]) -> Finding:
-    """The finding of a loss that changed settings."""
-    return rules.finding(
-        rules.CHANGES_SURROUNDINGS,
-        f"Calling the loss changes {'; '.join(changed)}.",
-        Evidence(keras.backend.backend(), "eager", note="; ".join(changed)),
-        consequence="Everything that runs after the first step sees the changed setting: other "
-        "layers, metrics and data loading behave otherwise than they were written.",
-        remedy="Set what the program needs once, where it starts, and not inside the loss.",
-    )
+def watch(call: Callable[[], Any], changed: list[str]) -> list[Finding]:
+    """Findings about what a loss leaves behind.
 
-
-def watch(call: Callable[[], Any]) -> list[Finding]:
-    """Findings about what `call` prints and which global random generators it seeds."""
+    Args:
+        call: calls the loss; watched for what it prints and which random generators it seeds.
+        changed: the settings that earlier calls changed, as `differences` words them.
+    """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         reseeded = _reseeded(call)
-    backend = keras.backend.backend()
+    left = [f"changes {each}" for each in changed] + [f"seeds {each}" for each in reseeded]
     findings = []
-    if reseeded:
-        generators = " and ".join(reseeded)
+    if left:
         findings.append(
             rules.finding(
                 rules.CHANGES_SURROUNDINGS,
-                f"Calling the loss seeds {generators}.",
-                Evidence(backend, "eager", note=f"after the call {generators} starts anew"),
-                consequence="Shuffling, augmentation and dropout that draw from it repeat the "
-                "same numbers in every step.",
-                remedy="Seed once, before training (keras.utils.set_random_seed).",
+                f"Calling the loss {'; '.join(left)}.",
+                Evidence(keras.backend.backend(), "eager", note="compared before and after calls"),
+                consequence="Everything that runs after the first step is affected: layers, "
+                "metrics and data loading behave otherwise than they were written, and shuffling "
+                "or augmentation may repeat the same numbers in every step.",
+                remedy="Set what the program needs, seeds included, once, where it starts.",
             )
         )
     if printed.getvalue().strip():
-        first = printed.getvalue().strip().splitlines()[0][:120]
-        findings.append(
-            rules.finding(
-                rules.PRINTS,
-                f"The loss prints when it is called: {first!r}.",
-                Evidence(backend, "eager", note=first),
-                consequence="In a compiled step it prints once, while the step is traced, and "
-                "never a value.",
-                remedy="Use keras.callbacks or metrics to watch values.",
-            )
-        )
+        findings.append(_printing(printed.getvalue().strip().splitlines()[0][:120]))
     return findings
+
+
+def _printing(first: str) -> Finding:
+    return rules.finding(
+        rules.PRINTS,
+        f"The loss prints when it is called: {first!r}.",
+        Evidence(keras.backend.backend(), "eager", note=first),
+        consequence="In a compiled step it prints once, while the step is traced, and never a "
+        "value.",
+        remedy="Watch values with metrics or callbacks.",
+    )
 
 
 def _reseeded(call: Callable[[], Any]) -> list[str]:
