@@ -12,7 +12,7 @@ from lossmith.checker.context import Context
 from lossmith.checker.evaluate import Evaluator, Observation
 from lossmith.checker.report import Finding
 from lossmith.checker.settings import TARGETS, Settings, Target
-from lossmith.checker.targets import Case, Problem, build
+from lossmith.checker.targets import ROWS, Case, Problem, build
 from lossmith.core import Loss
 
 _KERAS: dict[str, Target] = {
@@ -78,6 +78,9 @@ def _that_runs(
     evaluator: Evaluator, settings: Settings, kind: Target
 ) -> tuple[Problem | None, Observation]:
     """The inputs of a kind in the first shape that the loss takes."""
+    own = _of_own_shape(settings, kind)
+    if own is not None:
+        return own, evaluator.reduced(own.y_true, own.y_pred)
     first: Observation | None = None
     for columns in _columns(settings, kind):
         problem = build(
@@ -89,6 +92,28 @@ def _that_runs(
             return problem, seen
         first = first or seen
     return None, first if first is not None else seen
+
+
+def _of_own_shape(settings: Settings, kind: Target) -> Problem | None:
+    """The user's batch as the whole battery, where targets and predictions differ in shape.
+
+    What a perfect prediction is cannot be known then: several parameters of a distribution,
+    several quantiles, columns that are not targets.
+    """
+    y, p = settings.y_true, settings.y_pred
+    if y is None or kind not in ("regression", "sequence", "boxes"):
+        return None
+    y, p = np.asarray(y, "float32"), np.asarray(p, "float32")
+    if y.shape == p.shape or (y.size == p.size and p.shape[-1] == 1):
+        return None
+    rows = np.arange(ROWS) % len(p)
+    y, p = y[rows], p[rows]
+    cases = (
+        Case("your batch", y, p, "random"),
+        Case("your batch, predictions reversed", y, p[::-1].copy(), "chance"),
+        Case("one row", y[:1], p[:1], "chance"),
+    )
+    return Problem(kind, y, p, cases)
 
 
 def _columns(settings: Settings, kind: Target) -> Iterator[int | None]:
@@ -234,6 +259,9 @@ def _positive_finding(context: Context) -> Finding:
 
 
 def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Settings) -> Finding:
+    size = _size_that_runs(evaluator, kind, settings)
+    if size:
+        return _one_size_only(evaluator, kind, seen, settings, size)
     others = (
         []
         if evaluator.entry == "direct"
@@ -252,6 +280,31 @@ def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Sett
     evidence = Context(evaluator, problem, settings).evidence(problem.y_true, problem.y_pred, seen)
     return rules.finding(
         rule, message, evidence, consequence="nothing could be checked", remedy=advice
+    )
+
+
+def _size_that_runs(evaluator: Evaluator, kind: Target, settings: Settings) -> int:
+    """A batch size that the loss takes although it does not take another; 0 if there is none."""
+    problem = build(kind, settings.seed)
+    for size in (8, 16, 32, 64, 100, 128, 10, 4, 1):
+        y, p = (
+            np.resize(array, (size, *array.shape[1:])) for array in (problem.y_true, problem.y_pred)
+        )
+        if evaluator.reduced(y, p).ran:
+            return size
+    return 0
+
+
+def _one_size_only(
+    evaluator: Evaluator, kind: Target, seen: Observation, settings: Settings, size: int
+) -> Finding:
+    problem = build(kind, settings.seed)
+    return rules.finding(
+        rules.LAST_BATCH,
+        f"The loss runs on a batch of {size} rows and raises on one of {ROWS}: {seen.error}",
+        Context(evaluator, problem, settings).evidence(problem.y_true, problem.y_pred, seen),
+        consequence="training fails on the smaller last batch, and with another batch size",
+        remedy="take sizes from `ops.shape(y_pred)`, and use no array of the length of one batch",
     )
 
 

@@ -37,6 +37,8 @@ PROBES: dict[str, Probe] = {
     "path": direction.probe_path,
     "floor": direction.probe_floor,
     "descent": direction.probe_descent,
+    "boxes": direction.probe_boxes,
+    "scores": direction.probe_scores,
     "pairs": pairs.probe_pairs,
     "embedding": pairs.probe_embedding,
     "rows": batch.probe_rows,

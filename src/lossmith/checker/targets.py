@@ -156,7 +156,7 @@ def _within(values: np.ndarray, domain: Domain) -> np.ndarray:
 
 def _binary(rng: np.random.Generator, kind: str, columns: int) -> Problem:
     shape = (ROWS, columns)
-    zeros_ones = _f32((np.arange(ROWS)[:, None] + np.arange(columns)) % 2)
+    zeros_ones = _f32((np.arange(ROWS)[:, None] + np.zeros(columns)) % 2)
     signs = 2 * zeros_ones - 1
     y = signs if kind == "plus_minus" else zeros_ones
     negative, positive = (_f32(np.full(shape, label)) for label in (y.min(), 1.0))
@@ -329,7 +329,7 @@ def _survival(rng: np.random.Generator, same: int | None) -> Problem:
         Case("all censored", censored, p, "chance"),
         Case("no one censored", ended, p, "chance"),
         Case("all times tied", tied, p, "chance"),
-        Case("large scores", y, 30 * p, "extreme"),
+        Case("large scores", y, 60 * p, "extreme"),
         Case("one row", y[:1], p[:1], "chance"),
     )
     return Problem("survival", y, p, cases, coupled=True)

@@ -41,7 +41,11 @@ def _scalar(context: Context) -> Iterator[Finding]:
     problem, whole = context.problem, context.unreduced.scalar
     evidence = context.evidence(problem.y_true, problem.y_pred, context.unreduced)
     alone = context.one_row_values
-    if context.averages_rows:
+    if context.settings.entry == "direct":
+        yield rules.finding(
+            rules.SCALAR_OUTPUT, "The loss returns one number for the whole batch.", evidence
+        )
+    elif context.averages_rows:
         yield rules.finding(
             rules.WEIGHT_IGNORED,
             "The loss is a mean over the samples taken inside the formula: of several weights "
@@ -57,10 +61,10 @@ def _scalar(context: Context) -> Iterator[Finding]:
             "The loss is a sum over the samples taken inside the formula: of several weights "
             "Keras can then only use their mean, and the value grows with the batch size.",
             _weight_evidence(context),
-            consequence="sample_weight and class_weight change the step size and nothing else, "
-            "and another batch size needs another learning rate",
+            consequence="sample_weight and class_weight change the step size and nothing else",
             remedy=f"{_PER_SAMPLE} (reduction='sum' if the sum is meant)",
         )
+        yield from _coupled(context)
     else:
         yield rules.finding(
             rules.SCALAR_OUTPUT,
@@ -191,19 +195,32 @@ def probe_order(context: Context) -> Iterator[Finding]:
         )
 
 
+def _by_column(context: Context) -> bool:
+    """Whether the kind may have one output, and nobody aligns the ranks before the formula."""
+    from keras.src.losses.losses import LossFunctionWrapper
+
+    aligned = getattr(type(context.evaluator.loss), "call", None) is LossFunctionWrapper.call
+    return not aligned and context.problem.kind in (
+        "regression", "binary", "binary_logits", "plus_minus"
+    )  # fmt: skip
+
+
 def probe_ranks(context: Context) -> Iterator[Finding]:
     """Labels `(N,)` and `(N, 1)` mean the same."""
     problem = context.problem
-    if not problem.one_label_per_row or not context.random.finite_value:
+    if not context.random.finite_value or not (problem.one_label_per_row or _by_column(context)):
         return
-    y, p = problem.y_true, problem.y_pred
+    y, p, usual = problem.y_true, problem.y_pred, context.random
+    if not problem.one_label_per_row:
+        y, p = y[:, :1], p[:, :1]
+        usual = context.evaluator.reduced(y, p)
     other = y[:, 0] if y.ndim == 2 else y[:, None]
     seen = context.evaluator.reduced(other, p)
-    if seen.ran and not close(seen.scalar, context.random.scalar, 1e-3):
+    if seen.ran and usual.finite_value and not close(seen.scalar, usual.scalar, 1e-3):
         yield rules.finding(
             rules.RANK_BROADCAST,
             f"Labels of shape {other.shape} instead of {y.shape} change the loss from "
-            f"{context.random.scalar:.6g} to {seen.scalar:.6g}: every label is compared with "
+            f"{usual.scalar:.6g} to {seen.scalar:.6g}: every label is compared with "
             "every prediction.",
             context.evidence(other, p, seen, f"labels {other.shape}, predictions {p.shape}"),
             consequence="the model learns the mean of the targets and nothing else, without any "

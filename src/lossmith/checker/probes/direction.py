@@ -22,13 +22,36 @@ def probe_path(context: Context) -> Iterator[Finding]:
         return
     if context.settings.adversarial or not context.random.finite_value:
         return
-    start, end = problem.wrong, problem.perfect
+    for start in _starts(context):
+        found = _along(context, start)
+        if found is not None:
+            yield found
+            return
+
+
+def _starts(context: Context) -> list[np.ndarray]:
+    """Wrong predictions to start from: all of them, then those of one label only."""
+    problem = context.problem
+    wrong, perfect, y = problem.wrong, problem.perfect, problem.y_true
+    if wrong is None or perfect is None:
+        return []
+    if problem.kind != "segmentation":
+        return [wrong]
+    return [wrong, *(np.where(y == label, wrong, perfect) for label in (0, 1))]
+
+
+def _along(context: Context, start: np.ndarray) -> Finding | None:
+    """What is wrong on the way from these predictions to the perfect ones."""
+    problem = context.problem
+    end = problem.perfect
+    if end is None:
+        return None
     if problem.link == "identity":
         end = np.where(np.abs(end) > 8, end * (8 / np.abs(end).max()), end)
     steps = np.linspace(0, 0.999, 33)
     values = context.along(start, end, steps)
     if not np.all(np.isfinite(values)):
-        return
+        return None
     per_row = values.shape[1] == ROWS
     for row in range(values.shape[1]):
         curve = values[:, row]
@@ -40,7 +63,7 @@ def probe_path(context: Context) -> Iterator[Finding]:
             y = problem.y_true[row : row + 1] if per_row else problem.y_true
             p = (1 - steps[index]) * start + steps[index] * end
             p = p[row : row + 1] if per_row else p
-            yield rules.finding(
+            return rules.finding(
                 rules.WRONG_MINIMUM,
                 f"For {what} a wrong prediction costs {wrong_half.min():.4g}, the right one "
                 f"{right_half.min():.4g}.",
@@ -49,9 +72,8 @@ def probe_path(context: Context) -> Iterator[Finding]:
                 remedy=_SIGNS,
                 severity=context.directed,
             )
-            return
         if wrong_half.max() - wrong_half[0] > 0.2 * spread and not context.settings.redescending:
-            yield rules.finding(
+            return rules.finding(
                 rules.NOT_MONOTONE,
                 "The most confident mistakes cost less than hesitant ones: the loss rises from "
                 f"{wrong_half[0]:.4g} to {wrong_half.max():.4g} while the prediction improves.",
@@ -60,7 +82,7 @@ def probe_path(context: Context) -> Iterator[Finding]:
                 remedy=_SIGNS,
                 severity=context.directed,
             )
-            return
+    return None
 
 
 def _label(row: np.ndarray) -> str:
@@ -96,6 +118,59 @@ def probe_floor(context: Context) -> Iterator[Finding]:
                 severity=context.directed,
             )
             return
+
+
+def probe_boxes(context: Context) -> Iterator[Finding]:
+    """A box that is moved away costs more and more, or at least not less."""
+    problem = context.problem
+    if problem.kind != "boxes" or not context.random.finite_value:
+        return
+    y = problem.y_true
+    shifts = np.linspace(0.0, 3.0, 25)
+    for direction in ((1, 1), (1, -1), (-1, -1), (1, 0)):
+        moved = [(y + shift * np.tile(direction, 2)).astype("float32") for shift in shifts]
+        seen = [context.evaluator.reduced(y, p) for p in moved]
+        values = np.asarray([each.scalar for each in seen])
+        if not np.all(np.isfinite(values)):
+            return
+        falls = np.diff(values)
+        if -falls[falls < 0].sum() > 0.02 * np.ptp(values) + 1e-5:
+            index = int(np.argmin(falls)) + 1
+            yield rules.finding(
+                rules.NOT_MONOTONE,
+                f"Boxes moved {shifts[index]:.3g} away cost {values[index]:.4g}, less than the "
+                f"{values[:index].max():.4g} of boxes nearer by.",
+                context.evidence(y[:1], moved[index][:1],
+                                 context.evaluator.reduced(y[:1], moved[index][:1])),
+                consequence="boxes that do not meet are pushed further apart",
+                remedy="clip the width and the height of the overlap at 0 before multiplying them",
+                severity=context.directed,
+            )  # fmt: skip
+            return
+
+
+def probe_scores(context: Context) -> Iterator[Finding]:
+    """A survival loss does not fall without end as scores grow."""
+    problem = context.problem
+    if problem.kind != "survival" or context.settings.adversarial:
+        return
+    rng = np.random.default_rng(context.settings.seed)
+    for _ in range(4):
+        p = rng.normal(0, 1, problem.y_pred.shape).astype("float32")
+        for sign in (1, -1):
+            near, far = (context.evaluator.reduced(problem.y_true, np.float32(sign * k) * p)
+                         for k in (20, 40))  # fmt: skip
+            if far.finite_value and far.scalar < -10 and far.scalar < 1.7 * near.scalar:
+                yield rules.finding(
+                    rules.UNBOUNDED_BELOW,
+                    f"The loss falls without end as scores grow: {near.scalar:.4g}, then "
+                    f"{far.scalar:.4g} at twice the scores.",
+                    context.evidence(problem.y_true, np.float32(sign * 40) * p, far),
+                    consequence="training drives the scores apart in the wrong order, without end",
+                    remedy="minimise the negative log-likelihood: check its sign",
+                    severity=context.directed,
+                )
+                return
 
 
 def probe_descent(context: Context) -> Iterator[Finding]:

@@ -91,6 +91,8 @@ def _dead_columns(context: Context, slopes: list[tuple[Case, np.ndarray]]) -> It
     problem = context.problem
     if problem.y_pred.ndim != 2 or problem.y_pred.shape[1] < 2 or problem.kind == "survival":
         return
+    if problem.link == "softmax":  # the columns sum to 1: what one lacks the others have
+        return
     full = [np.abs(slope) for _, slope in slopes if slope.ndim == 2]
     if not full:
         return

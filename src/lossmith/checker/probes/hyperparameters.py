@@ -13,7 +13,9 @@ from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.hyperparameters import hyperparameters, rebuild
 from lossmith.checker.probes import pairs, scan
 from lossmith.checker.report import Finding
+from lossmith.checker.targets import to_prediction
 from lossmith.core import Loss
+from lossmith.core.backend import keras
 
 _STRUCTURAL = ("axis", "class", "num", "dim", "size", "seed", "index", "channel", "length", "k")
 _TINY = 1e-3
@@ -73,7 +75,7 @@ def probe_effect(context: Context) -> Iterator[Finding]:
     if not context.random.finite_value or context.settings.stochastic:
         return
     for name, value in _numeric(context).items():
-        if 0 < abs(value) < _TINY or "eps" in name.lower() or "smooth" in name.lower():
+        if 0 < abs(value) < _TINY or "eps" in name.lower():
             continue
         tried = [*_others(value), value / 3 or 0.3, 3 * value or 0.45]
         if _acts(context, name, tried, {}) is False and not _acts_elsewhere(context, name, tried):
@@ -135,20 +137,19 @@ def probe_domain(context: Context) -> Iterator[Finding]:
     original = context.evaluator.original
     if isinstance(original, Loss) or not context.random.finite_value:
         return
-    accepted, refused = [], False
-    for name, value in _numeric(context).items():
-        if value <= 0:
+    problem = context.problem
+    accepted, wrong = [], []
+    for name, bad in _nonsense(context):
+        other = rebuilt(context, **{name: bad})
+        if other is None or not other.runs(problem.y_true, problem.y_pred).ran:
             continue
-        for bad in _SENSELESS:
-            other = rebuilt(context, **{name: bad})
-            if other is None:
-                refused = True
-                continue
-            seen = other.runs(context.problem.y_true, context.problem.y_pred)
-            refused |= not seen.ran
-            if seen.ran:
-                accepted.append(f"{name}={bad:g}")
+        accepted.append(f"{name}={bad!r}")
+        if (bad == -1 and _is_senseless(context, other)) or isinstance(bad, str):
+            wrong.append(name)
     if accepted:
+        own_class = type(original).__module__.split(".")[0] != "keras" and isinstance(
+            original, keras.losses.Loss
+        )
         yield rules.finding(
             rules.DOMAIN_UNCHECKED,
             f"Accepted without a word: {', '.join(accepted[:4])}.",
@@ -156,8 +157,26 @@ def probe_domain(context: Context) -> Iterator[Finding]:
             consequence="a typing error in a hyperparameter trains a model that is wrong",
             remedy="check in `__init__`, with `if not delta > 0: raise ValueError(...)`, which "
             "also refuses NaN",
-            severity="warning" if refused else "information",
+            severity="warning" if wrong and own_class else "information",
         )
+
+
+def _nonsense(context: Context) -> Iterator[tuple[str, Any]]:
+    for name, value in _numeric(context).items():
+        if value > 0:
+            yield from ((name, bad) for bad in _SENSELESS)
+    for name, value in hyperparameters(context.evaluator.original).items():
+        if isinstance(value, str):
+            yield name, "no such choice"
+
+
+def _is_senseless(context: Context, other: Evaluator) -> bool:
+    """Whether what was at least 0 is now negative or NaN."""
+    for case in context.problem.cases:
+        before, after = context.at(case), other.reduced(case.y_true, case.y_pred)
+        if before.finite_value and before.scalar >= 0 and not after.scalar >= -1e-6:
+            return True
+    return False
 
 
 def probe_variants(context: Context) -> Iterator[Finding]:
@@ -201,6 +220,8 @@ def probe_identities(context: Context) -> Iterator[Finding]:
         yield from _huber(context)
     elif family == "focal":
         yield from _focal(context)
+    elif family in ("crossentropy", "cross_entropy"):
+        yield from _cross_entropy(context)
     if family in _BOUNDED:
         yield from _unit_interval(context)
 
@@ -264,10 +285,31 @@ def _focal(context: Context) -> Iterator[Finding]:
             seen = evaluator.reduced(np.full(shape, label, "float32"),
                                      np.full(shape, p, "float32"))  # fmt: skip
             ratios.append(seen.scalar / -math.log(share if label else 1 - share))
-        if not close(ratios, np.full(3, np.mean(ratios)), 1e-2):
+        if np.mean(ratios) <= 0 or not close(ratios, np.full(3, np.mean(ratios)), 1e-2):
             yield _broken(context, f"With gamma=0 the loss for label {label:g} is not a multiple "
                           "of the cross-entropy.", "focal")  # fmt: skip
             return
+
+
+def _cross_entropy(context: Context) -> Iterator[Finding]:
+    """Without smoothing it is the negative logarithm of the probability of the label."""
+    problem = context.problem
+    if "categorical" not in problem.kind:
+        return
+    named = hyperparameters(context.evaluator.original)
+    changes = {"label_smoothing": 0.0} if "label_smoothing" in named else {}
+    evaluator = rebuilt(context, **changes) if changes else context.evaluator
+    p, y = problem.y_pred, problem.y_true
+    share = to_prediction(p, "softmax") if problem.kind.endswith("logits") else p
+    ids = y if y.ndim == 1 else y.argmax(axis=1)
+    wanted = -np.log(share[np.arange(len(p)), ids]).mean()
+    if evaluator is None or context.reduction == "sum":
+        return
+    got = evaluator.reduced(y, p).scalar
+    if not close(got, wanted, 1e-3):
+        without = " without smoothing" if changes else ""
+        yield _broken(context, f"On random predictions the loss is {got:.4g}{without}, the "
+                      f"cross-entropy {wanted:.4g}.", "cross-entropy")  # fmt: skip
 
 
 def _unit_interval(context: Context) -> Iterator[Finding]:

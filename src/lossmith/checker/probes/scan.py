@@ -191,6 +191,10 @@ def _not_monotone(context: Context, scan: Scan) -> Finding | None:
 
 def _tail(context: Context, scan: Scan) -> Finding | None:
     centre = scan.values[_CENTRE]
+    for far in ("error of -1000", "error of +1000"):
+        dead = _dead_far_out(context, far)
+        if dead is not None and not context.settings.redescending:
+            return dead
     for side in (slice(0, 41), slice(-41, None)):
         values, slopes = scan.values[side], scan.slopes[side]
         if np.any(slopes) or np.ptp(values) > 1e-6 * max(1.0, float(np.abs(values).max())):
@@ -213,6 +217,23 @@ def _tail(context: Context, scan: Scan) -> Finding | None:
             severity=context.directed if free else "warning",
         )
     return None
+
+
+def _dead_far_out(context: Context, name: str) -> Finding | None:
+    case = next(case for case in context.problem.cases if case.name == name)
+    seen = context.at(case)
+    best = context.evaluator.reduced(case.y_true, case.y_true).scalar
+    if not seen.finite or np.any(seen.slopes) or seen.scalar <= best + 1e-3:
+        return None
+    y, p = case.y_true[:1], case.y_pred[:1]
+    return rules.finding(
+        rules.PLATEAU,
+        f"An {name} costs {seen.scalar:.4g} and gets no gradient.",
+        context.evidence(y, p, context.evaluator.reduced(y, p), name),
+        consequence="outliers, and a model that starts far off, stop learning",
+        remedy="work with logarithms instead of taking the logarithm of a sum with a small "
+        "constant; declare `redescending=True` if outliers are to be left alone",
+    )
 
 
 def probe_gradcheck(context: Context) -> Iterator[Finding]:
