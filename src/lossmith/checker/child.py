@@ -29,7 +29,7 @@ def serve(orders: TextIO, answers: TextIO) -> None:
     for line in orders:
         order = json.loads(line)
         before = surroundings.snapshot()
-        with _forgetting(), _dumping_after(order["seconds"]):
+        with _forgetting(), _ending_after(order["seconds"]):
             answer = _carry_out(order)
         clean = not surroundings.differences(before, surroundings.snapshot())
         _say(answers, {**answer, "clean": clean})
@@ -111,9 +111,12 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _dumping_after(seconds: float) -> Iterator[None]:
-    """Before the parent loses patience, write where the loss hangs."""
-    faulthandler.dump_traceback_later(seconds, exit=False)
+def _ending_after(seconds: float) -> Iterator[None]:
+    """When the time is over, write where the loss hangs and end this process.
+
+    This works in a loop of native code as well, and when the parent is gone.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True)
     try:
         yield
     finally:

@@ -16,7 +16,9 @@ from typing import Any
 from lossmith.checker.subject import SubjectError
 
 _START_LIMIT = 300.0
-_GRACE = 2.0
+_GRACE = 10.0
+_TIMED_OUT = "Timeout ("
+"""What `faulthandler` writes first when the time of an order is over."""
 _KEPT_LINES = 400
 
 # The channel is moved away from the standard streams before any code of the user runs: what a loss
@@ -42,7 +44,7 @@ class ChildDiedError(Exception):
 
 
 class ChildFailedError(Exception):
-    """The checker itself failed in the child; the text is the traceback."""
+    """The child could not do its work, which is not the loss' fault; the text says why."""
 
 
 class Child:
@@ -64,8 +66,9 @@ class Child:
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._noise: deque[str] = deque(maxlen=_KEPT_LINES)
         self._ready = False
-        for target in (self._read_answers, self._read_noise):
-            threading.Thread(target=target, daemon=True).start()
+        threading.Thread(target=self._read_answers, daemon=True).start()
+        self._listener = threading.Thread(target=self._read_noise, daemon=True)
+        self._listener.start()
 
     def ask(self, task: str, seconds: float, **order: Any) -> Any:
         """Return the answer to an order.
@@ -74,11 +77,9 @@ class Child:
             SubjectError: if the child says that the loss cannot be checked.
             ChildOutOfTimeError: if there is no answer in time; the child is ended.
             ChildDiedError: if the loss ends the child.
-            ChildFailedError: if the checker has a fault that this loss brings to light.
+            ChildFailedError: if the backend is not imported, or the checker itself fails.
         """
-        if not self._ready:
-            self._receive(_START_LIMIT)
-            self._ready = True
+        self._await_start()
         try:
             self._stdin.write(json.dumps({"task": task, "seconds": seconds, **order}) + "\n")
             self._stdin.flush()
@@ -94,6 +95,18 @@ class Child:
         if "failed" in reply:
             raise ChildFailedError(reply["failed"])
         return reply["answer"]
+
+    def _await_start(self) -> None:
+        if self._ready:
+            return
+        try:
+            self._receive(_START_LIMIT)
+        except ChildOutOfTimeError as error:
+            text = f"{self.backend} was not imported within {_START_LIMIT:g} s"
+            raise ChildFailedError(text) from error
+        except ChildDiedError as error:
+            raise ChildFailedError(f"{self.backend} cannot be imported: {error}") from error
+        self._ready = True
 
     @property
     def alive(self) -> bool:
@@ -120,6 +133,10 @@ class Child:
             raise ChildOutOfTimeError("".join(self._noise)) from None
         if line is None:
             self.close()
+            self._listener.join(_GRACE)
+            noise = "".join(self._noise)
+            if _TIMED_OUT in noise:
+                raise ChildOutOfTimeError(noise)
             raise ChildDiedError(self._last_words())
         return json.loads(line)
 

@@ -1,6 +1,7 @@
 """Losses run in children, one for each backend side by side: a loss can harm only its child."""
 
 import re
+import sysconfig
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from lossmith.checker.subject import Subject, SubjectError
 from lossmith.checker.wire import settings_to_json
 from lossmith.core.backend import installed_backends, keras
 
+_INSTALLED = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib"))
 _SAVING_ORDER = ("jax", "torch", "tensorflow")
 """Backends by how fast a fresh process imports them; a saved model is the same on all."""
 
@@ -61,13 +63,13 @@ def find_losses(subject: Subject, settings: Settings) -> list[dict[str, Any]]:
                 "discover", settings.time_limit, subject=subject.to_dict()
             )
         except ChildOutOfTimeError as error:
-            where = place_of_hang(str(error), subject.place)
+            where = place_of_hang(str(error))
             raise SubjectError(
                 f"{subject.name} did not finish importing within {settings.time_limit:g} s"
                 f"{where}. Keep work out of the module: put it under "
                 'if __name__ == "__main__".'
             ) from error
-        except ChildDiedError as error:
+        except (ChildDiedError, ChildFailedError) as error:
             raise SubjectError(f"{subject.name} cannot be imported: {error}.") from error
 
 
@@ -140,7 +142,7 @@ def _probe(
     except SubjectError as error:
         return _Seen(missing=str(error), refused=True)
     except ChildOutOfTimeError as error:
-        finding = _hang(subject, settings, backend, str(error))
+        finding = _hang(settings, backend, str(error))
         return _Seen(findings=(finding,), missing="out of time", source=subject.source)
     except ChildDiedError as error:
         finding = _death(backend, str(error))
@@ -187,25 +189,27 @@ def _saving_backend(backends: Sequence[str]) -> str:
     return next((name for name in _SAVING_ORDER if name in backends), backends[0])
 
 
-def _hang(subject: Subject, settings: Settings, backend: str, noise: str) -> Finding:
-    file = subject.source.file if subject.source else subject.place
-    where = place_of_hang(noise, file)
+def _hang(settings: Settings, backend: str, noise: str) -> Finding:
+    where = place_of_hang(noise)
     return rules.finding(
         rules.OUT_OF_TIME,
-        f"The loss did not finish within {settings.time_limit:g} s{where}.",
+        f"The loss did not finish within {settings.time_limit:g} s{where}."
+        if where
+        else f"The check did not finish within {settings.time_limit:g} s.",
         Evidence(backend, "eager", note=where.strip(" ()")),
-        consequence="Training stops at this step without a message.",
-        remedy="Look for a loop over a tensor or one that never ends; time_limit=... "
-        "(--time-limit) gives a slow loss more.",
+        consequence="Training may stop at this step without a message.",
+        remedy="Look for a loop over a tensor or one that never ends; a slow loss, or a machine "
+        "that is busy, needs a larger time_limit (--time-limit).",
+        severity="error" if where else "warning",
     )
 
 
-def place_of_hang(noise: str, file: str) -> str:
-    """The line of the user's file in a stack written by `faulthandler`, in brackets."""
-    frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', noise)
-    for where, line, name in frames:
-        if where == file or Path(where).name == Path(file).name:
-            return f" (it was in {name}, {Path(where).name} line {line})"
+def place_of_hang(noise: str) -> str:
+    """The innermost line of a user's file in a stack written by `faulthandler`, in brackets."""
+    own = str(Path(__file__).resolve().parents[1])
+    for file, line, name in re.findall(r'File "([^"]+)", line (\d+) in (\S+)', noise):
+        if not (file.startswith((*_INSTALLED, own, "<")) or "site-packages" in file):
+            return f" (it was in {name}, {Path(file).name} line {line})"
     return ""
 
 
@@ -226,7 +230,8 @@ def _fault(backend: str, trace: str) -> Finding:
         f"The check could not be run: {trace.strip().splitlines()[-1]}",
         Evidence(backend, "eager", note=trace.strip()),
         consequence="Nothing is known about the loss on this backend.",
-        remedy="This is a fault of lossmith: please report it with the loss.",
+        remedy="If the backend works otherwise, this is a fault of lossmith: please report it "
+        "with the loss.",
         severity="error",
     )
 
@@ -234,10 +239,14 @@ def _fault(backend: str, trace: str) -> Finding:
 def _joined(seen: Mapping[str, _Seen]) -> Probed:
     if all(each.refused for each in seen.values()):
         raise SubjectError(next(iter(seen.values())).missing)
+    results = {name: each.result for name, each in seen.items() if each.result is not None}
+    findings = tuple(finding for each in seen.values() for finding in each.findings)
+    if not results:
+        findings = tuple(replace(finding, severity="error") for finding in findings)
     return Probed(
-        results={name: each.result for name, each in seen.items() if each.result is not None},
+        results=results,
         missing={name: each.missing for name, each in seen.items() if each.missing},
-        findings=tuple(finding for each in seen.values() for finding in each.findings),
+        findings=findings,
         source=next((each.source for each in seen.values() if each.source), None),
         curves=next((each.curves for each in seen.values() if each.curves), ()),
     )

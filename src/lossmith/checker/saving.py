@@ -4,9 +4,11 @@ The loss, with hyperparameters that are not its defaults, is compiled into a sma
 that probes saves it, a fresh one loads it and compares the two by value and gradient.
 """
 
+import contextlib
 import functools
 import inspect
 import numbers
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,8 @@ def save(loss: Any, inputs: list[Trial], folder: str) -> dict[str, Any]:
     model = keras.Sequential([keras.Input(shape), keras.layers.Activation("linear")])
     try:
         model.compile(loss=changed)
-        model.save(path)
+        with _tensorflow_left_out():
+            model.save(path)
     except Exception as raised:
         error = f"{type(raised).__name__}: {' '.join(str(raised).split())[:300]}"
     return {
@@ -71,6 +74,21 @@ def save(loss: Any, inputs: list[Trial], folder: str) -> dict[str, Any]:
         "registered": keras.saving.get_registered_name(_registrable(loss)),
         "error": error,
     }
+
+
+@contextlib.contextmanager
+def _tensorflow_left_out() -> Iterator[None]:
+    """Keep Keras from importing TensorFlow, which takes seconds, just to ask for its types."""
+    from keras.src.utils.module_utils import tensorflow
+
+    if "tensorflow" in sys.modules or tensorflow._available is not None:
+        yield
+        return
+    tensorflow._available = False
+    try:
+        yield
+    finally:
+        tensorflow._available = None
 
 
 def kind_of(loss: Any) -> str:
