@@ -100,7 +100,7 @@ def logits_read_as_probabilities(y_true, y_pred):
     expected=("LSM503", "LSM501"),
     source="Nixtla/utilsforecast#63",
     witness=equally_cheap([[0.0]], [[1.0]], [[-1.0]]),
-    declared={"family": "quantile"},
+    declared={"family": "pinball"},
 )
 class PinballOfAbsoluteError(keras.losses.Loss):
     def __init__(self, q=0.5, name="pinball_of_absolute_error", **options):

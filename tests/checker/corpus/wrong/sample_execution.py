@@ -170,7 +170,7 @@ class SquaredErrorThatWarmsUp(keras.losses.Loss):
     "sparse_categorical",
     made_with={},
     bug="changes itself",
-    expected=("LSM401", "LSM408", "LSM404", "LSM901"),
+    expected=("LSM401", "LSM408", "LSM404", "LSM714"),
     source="yatengLG/Focal-Loss-Pytorch#9, yatengLG/Focal-Loss-Pytorch#16",
 )
 class FocalThatOverwritesAlpha(keras.losses.Loss):

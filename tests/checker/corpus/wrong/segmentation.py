@@ -68,7 +68,7 @@ def structure_through_standard_deviations(y_true, y_pred):
     bug="batch coupled",
     expected=("LSM307", "LSM302", "LSM309"),
     source="fastai/fastai#3439, keras-team/keras#19637, nabsabraham/focal-tversky-unet#30",
-    confidence="medium",
+    confidence="low",
     witness=couples_rows(np.concatenate([HALF, np.zeros_like(HALF)]), np.full((2, 4, 4, 1), 0.25)),
 )
 def dice_over_everything(y_true, y_pred):
