@@ -6,7 +6,7 @@ import numpy as np
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context, close
-from lossmith.checker.report import Finding
+from lossmith.checker.report import Evidence, Finding
 from lossmith.checker.targets import ROWS
 from lossmith.core.backend import keras
 
@@ -75,7 +75,7 @@ def _scalar(context: Context) -> Iterator[Finding]:
         yield from _coupled(context)
 
 
-def _weight_evidence(context: Context) -> object:
+def _weight_evidence(context: Context) -> Evidence:
     problem = context.problem
     weight = np.asarray([1.0] + [0.0] * (ROWS - 1), "float32")
     seen = context.evaluator.reduced(problem.y_true, problem.y_pred, weight)

@@ -140,8 +140,8 @@ def _stuck_rows(context: Context, case: Case) -> int | None:
     if problem.perfect is None or slope.shape != case.y_pred.shape:
         return None
     if not context.rowwise:
-        best = context.evaluator.reduced(case.y_true, problem.perfect).scalar
-        flat = not np.any(slope) and context.at(case).scalar > best + 1e-3
+        floor = context.evaluator.reduced(case.y_true, problem.perfect).scalar
+        flat = not np.any(slope) and context.at(case).scalar > floor + 1e-3
         return 0 if flat else None
     cost = context.per_row(case.y_true, case.y_pred).value
     best = context.per_row(case.y_true, problem.perfect).value

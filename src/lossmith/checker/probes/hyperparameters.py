@@ -26,7 +26,7 @@ def _numeric(context: Context) -> dict[str, float]:
     """The hyperparameters that are numbers with a meaning, not sizes, axes or guards against 0."""
     found = hyperparameters(context.evaluator.original)
     return {
-        name: value
+        name: value if isinstance(value, int) else float(value)
         for name, value in found.items()
         if isinstance(value, int | float | np.number)
         and not isinstance(value, bool | np.bool_)

@@ -13,6 +13,7 @@ from lossmith.checker.targets import ROWS
 
 ERRORS = np.linspace(-8.0, 8.0, 321)
 _CENTRE = len(ERRORS) // 2
+_FAR = 20.0
 _STEP = ERRORS[1] - ERRORS[0]
 
 
@@ -88,9 +89,8 @@ def _curve(
 def probe_scan(context: Context) -> Iterator[Finding]:
     """No jump, no fall while the error grows, the lowest point at no error, no dead tail."""
     found = scans(context)
-    steps = (_jump, _wrong_side, _not_monotone, _tail)
-    if context.settings.adversarial:
-        steps = (_jump,)
+    every = (_jump, _wrong_side, _not_monotone, _tail)
+    steps = every[:1] if context.settings.adversarial else every
     for step in steps:
         for scan in found:
             if not np.all(np.isfinite(scan.values)):
@@ -191,8 +191,8 @@ def _not_monotone(context: Context, scan: Scan) -> Finding | None:
 
 def _tail(context: Context, scan: Scan) -> Finding | None:
     centre = scan.values[_CENTRE]
-    for far in ("error of -1000", "error of +1000"):
-        dead = _dead_far_out(context, far)
+    for error in (-_FAR, _FAR):
+        dead = _dead_far_out(context, error)
         if dead is not None and not context.settings.redescending:
             return dead
     for side in (slice(0, 41), slice(-41, None)):
@@ -219,17 +219,21 @@ def _tail(context: Context, scan: Scan) -> Finding | None:
     return None
 
 
-def _dead_far_out(context: Context, name: str) -> Finding | None:
-    case = next(case for case in context.problem.cases if case.name == name)
-    seen = context.at(case)
-    best = context.evaluator.reduced(case.y_true, case.y_true).scalar
-    if not seen.finite or np.any(seen.slopes) or seen.scalar <= best + 1e-3:
+def _dead_far_out(context: Context, error: float) -> Finding | None:
+    y = context.problem.y_true
+    p = (y + error).astype("float32")
+    seen = context.evaluator.reduced(y, p)
+    best = context.evaluator.reduced(y, y).scalar
+    low, high = context.problem.domain
+    if p.min() < low or p.max() > high or not seen.finite or np.any(seen.slopes):
         return None
-    y, p = case.y_true[:1], case.y_pred[:1]
+    if not seen.scalar > best + 1e-3:
+        return None
+    y, p = y[:1], p[:1]
     return rules.finding(
         rules.PLATEAU,
-        f"An {name} costs {seen.scalar:.4g} and gets no gradient.",
-        context.evidence(y, p, context.evaluator.reduced(y, p), name),
+        f"An error of {error:g} costs {seen.scalar:.4g} and gets no gradient.",
+        context.evidence(y, p, context.evaluator.reduced(y, p)),
         consequence="outliers, and a model that starts far off, stop learning",
         remedy="work with logarithms instead of taking the logarithm of a sum with a small "
         "constant; declare `redescending=True` if outliers are to be left alone",
