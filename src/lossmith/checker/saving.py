@@ -280,6 +280,10 @@ def _remedy(receipt: Mapping[str, Any]) -> str:
     return _REMEDIES[receipt["kind"]].format(name=receipt["name"])
 
 
+def _first_sentence(text: str) -> str:
+    return text.split(". ")[0].rstrip(".")
+
+
 def _not_saved(receipt: Mapping[str, Any], backend: str) -> Finding:
     return rules.finding(
         rules.NOT_SAVED,
@@ -325,11 +329,11 @@ def _not_loaded(receipt: Mapping[str, Any], reply: Mapping[str, Any], backend: s
             message += f" The values it was made with ({values}) are not in the file."
     else:
         severity = "warning" if kind == "lambda" else "error"
-        message = f"A model saved with it does not load: {reply['error'].split('. ')[0]}."
+        message = f"A model saved with it does not load: {_first_sentence(reply['error'])}."
     return rules.finding(
         rules.NOT_LOADED,
         message,
-        Evidence(backend, "save", note=reply["error"]),
+        Evidence(backend, "save", note=_first_sentence(reply["error"])),
         consequence="keras.models.load_model raises; with compile=False the model loads without "
         "its loss.",
         remedy=_remedy(receipt),

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -25,8 +26,9 @@ def render(reports: Sequence[Report], refused: Mapping[str, str]) -> str:
     """Every report, then what could not be checked, then one line of counts."""
     buffer = io.StringIO()
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    width = min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
     console = Console(
-        file=buffer, width=_WIDTH, highlight=False, force_terminal=coloured, no_color=not coloured
+        file=buffer, width=width, highlight=False, force_terminal=coloured, no_color=not coloured
     )
     for report in reports:
         console.print(Group(*_report(report)))
@@ -69,10 +71,10 @@ def _finding(finding: Finding) -> Iterator[RenderableType]:
         ),
         (0, 0, 0, 2),
     )
+    yield Padding(Text(finding.message), (0, 0, 0, 4))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("", Text(finding.message))
     for name, value in _rows(finding):
         table.add_row(name, Text(value))
     yield Padding(table, (0, 0, 0, 4))
@@ -144,8 +146,8 @@ def _summary(reports: Sequence[Report], refused: Mapping[str, str]) -> Text:
     ]
     failed = sum(not report.ok for report in reports)
     losses = f"{len(reports)} loss{'es' if len(reports) != 1 else ''} checked"
-    verdict = f"{failed} failed" if failed else "ok"
-    if refused:
-        verdict += f", {len(refused)} not checked"
+    verdicts = [f"{failed} failed"] if failed else ["ok"] if reports else []
+    verdicts += [f"{len(refused)} not checked"] if refused else []
     style = "bold red" if failed or refused else "bold green"
-    return Text.assemble(f"{losses}: ", (verdict, style), f" ({', '.join(words) or 'no findings'})")
+    found = f" ({', '.join(words) or 'no findings'})" if reports else ""
+    return Text.assemble(f"{losses}: ", (", ".join(verdicts), style), found)
