@@ -77,8 +77,8 @@ def describe(loss: Any) -> Subject:
         lossmith.checker.transport.NotTransportableError: if it cannot be sent to another process.
 
     Example:
-    >>> describe("my_losses.py:huber").kind
-    'file'
+    >>> describe("keras:Huber").kind
+    'keras'
     """
     if isinstance(loss, str):
         return parse(loss)
