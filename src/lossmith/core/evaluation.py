@@ -5,11 +5,12 @@ mask nothing is added to the formula but the mean.
 """
 
 import numbers
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lossmith.core import backend, reduction, shapes
+from lossmith.core import backend, reduction, registry, shapes
 from lossmith.core.backend import keras
 from lossmith.core.shapes import Shape, shape_of
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ops = keras.ops
 tree = keras.tree
 _HALF = ("float16", "bfloat16")
+_PLAIN = (bool, int, float, str, type(None))
 
 
 class Batch(NamedTuple):
@@ -53,6 +55,31 @@ def evaluate(
         ValueError, TypeError: if shapes, dtypes or labels do not fit the loss.
     """
     mask = _joint_mask(backend.mask_of(y_pred), mask)
+    node = loss.compiled_as_one
+    if node is not None and backend.compiler_looks_into(y_true, y_pred, sample_weight, mask):
+        return node(y_true, y_pred, sample_weight, mask, how)
+    return _evaluate(loss, y_true, y_pred, sample_weight, mask, how)
+
+
+def as_one_node(loss: "Loss") -> Callable[..., Any] | None:
+    """The evaluation of a loss that `torch.compile` need not look into, `None` if it has to.
+
+    Lossmith's own formulas depend on nothing but tensors and numbers that never change. Of a
+    user's formula nobody knows that, and arrays belong into the graph as they are.
+    """
+    plain = all(isinstance(value, _PLAIN) for value in loss.hyperparameters.values())
+    if not (plain and registry.registered_name(type(loss)).startswith("lossmith>")):
+        return None
+
+    def node(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str) -> Any:
+        return _evaluate(loss, y_true, y_pred, sample_weight, mask, how)
+
+    return backend.opaque(node)
+
+
+def _evaluate(
+    loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str
+) -> Any:
     batch = _prepare(loss, y_true, y_pred)
     weighting = _weighting(loss, batch, sample_weight, mask)
     if weighting is not None:
