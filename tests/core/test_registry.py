@@ -46,7 +46,7 @@ def test_a_configuration_that_keras_wrote_for_its_own_loss():
 def test_unknown_names():
     with pytest.raises(ValueError, match=r"No loss is called 'hubert'. Did you mean 'huber'"):
         ls.get("hubert")
-    with pytest.raises(ValueError, match=r"'HUBER'. Did you mean 'huber'"):
+    with pytest.raises(ValueError, match=r"'HUBER'. Did you mean 'Huber'"):
         ls.get("HUBER")
 
 

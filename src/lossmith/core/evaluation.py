@@ -153,6 +153,11 @@ def _call_formula(loss: "Loss", batch: Batch, **weights: Any) -> Any:
     try:
         value = loss.call(batch.y_true, batch.y_pred, **weights)
     except Exception as error:
+        if tree.is_nested(batch.y_pred):
+            raise TypeError(
+                f"{loss.name}: the formula failed on structures of tensors "
+                f"({type(error).__name__}: {error}). {ADVICE_ON_OUTPUTS}"
+            ) from error
         error.add_note(_note_on_formula(loss, batch))
         raise
     if value is None:
@@ -161,13 +166,12 @@ def _call_formula(loss: "Loss", batch: Batch, **weights: Any) -> Any:
 
 
 def _note_on_formula(loss: "Loss", batch: Batch) -> str:
-    if tree.is_nested(batch.y_pred):
-        given, advice = "structures of tensors", ADVICE_ON_OUTPUTS
-    else:
-        shape = shape_of(batch.y_pred)
-        given = f"y_true of shape {shape_of(batch.y_true)} and y_pred of shape {shape}"
-        advice = _ADVICE_ON_EMBEDDINGS if _holds_embeddings(loss, shape) else _ADVICE_ON_FORMULAS
-    return f"Raised by the formula of `{loss.name}`, given {given}. {advice}"
+    shape = shape_of(batch.y_pred)
+    advice = _ADVICE_ON_EMBEDDINGS if _holds_embeddings(loss, shape) else _ADVICE_ON_FORMULAS
+    return (
+        f"Raised by the formula of `{loss.name}`, given y_true of shape {shape_of(batch.y_true)} "
+        f"and y_pred of shape {shape}. {advice}"
+    )
 
 
 def _holds_embeddings(loss: "Loss", shape: Shape) -> bool:

@@ -140,8 +140,17 @@ def closest(name: str, known: Iterable[str]) -> list[str]:
 
     Of a dotted name the last part is compared.
     """
-    folded = {each.rpartition(".")[2].casefold(): each for each in sorted(known)}
-    return [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=3)]
+    spellings: dict[str, list[str]] = {}
+    for each in sorted(known):
+        spellings.setdefault(each.rpartition(".")[2].casefold(), []).append(each)
+    likeness = difflib.SequenceMatcher(b=name)
+
+    def alike(spelling: str) -> float:
+        likeness.set_seq1(spelling)
+        return likeness.ratio()
+
+    near = difflib.get_close_matches(name.casefold(), spellings, n=3)
+    return [max(spellings[each], key=alike) for each in near]
 
 
 def missing_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError:
