@@ -38,7 +38,7 @@ def test_a_formula_that_branches_on_a_tensor(backend):
     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Activation("linear")])
     model.compile(loss=branching)
     eager = backend == "torch"  # where Keras compiles no step unless it is asked to
-    refused = pytest.raises(TypeError, match="formula of `branching`.*ops.where for `if`")
+    refused = pytest.raises(TypeError, match=r"formula of `branching`.*ops.where for `if`")
     with contextlib.nullcontext() if eager else refused:
         assert model.evaluate(np.array([[3.0]]), np.array([1.0]), verbose=0) == -2
 
