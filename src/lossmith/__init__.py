@@ -16,6 +16,7 @@ from lossmith.core import (
     UnitInterval,
     get,
     loss,
+    registry,
 )
 
 __version__ = "0.1.0"
@@ -38,4 +39,5 @@ def __getattr__(name: str) -> ModuleType:
     """Load the parts that not everybody needs when they are first used."""
     if name in ("datasets", "report"):
         return importlib.import_module(f"lossmith.{name}")
-    raise AttributeError(f"module 'lossmith' has no attribute {name!r}")
+    known = [*__all__, *(f"losses.{loss}" for loss in losses.__all__)]
+    raise registry.missing_attribute(__name__, name, known)

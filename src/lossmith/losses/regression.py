@@ -7,9 +7,9 @@ sample, the mean over the last axis, and takes weights and masks per sample or p
 import math
 from typing import Any
 
-from lossmith.core import Fraction, Loss, Positive, numerics
-from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute, square_root, squared_difference, tilted
+from lossmith.core import Fraction, Loss, Positive, backend
+from lossmith.core.backend import absolute, keras, squared_difference, tilted
+from lossmith.core.numerics import square_root
 from lossmith.core.reduction import mean
 
 ops = keras.ops
@@ -117,7 +117,7 @@ class Huber(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Half the squared error up to the threshold, linear beyond."""
-        return numerics.huber(y_true, y_pred, self.threshold)
+        return backend.huber(y_true, y_pred, self.threshold)
 
 
 class PseudoHuber(Loss):
