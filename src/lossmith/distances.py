@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute, hinge, square_root
+from lossmith.core.numerics import absolute, computation_dtype, hinge, square_root
 
 ops = keras.ops
 Name = Literal["euclidean", "squared_euclidean", "manhattan", "cosine"]
-_HALF = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Distance:
                 f"got shapes {tuple(a.shape)} and {tuple(b.shape)}."
             )
         dtype = _float_dtype(a)
-        compute = "float32" if dtype in _HALF else dtype
+        compute = computation_dtype(dtype)
         return ops.cast(self.formula(ops.cast(a, compute), ops.cast(b, compute)), dtype)
 
     def pairwise(self, a: Any, b: Any = None) -> Any:

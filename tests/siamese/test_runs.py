@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+from lossmith.core.files import moved_into_place
 from lossmith.siamese import SiameseNetwork
-from lossmith.siamese.files import moved_into_place
 from lossmith.siamese.runs import RunFolder
 
 

@@ -15,7 +15,6 @@ from lossmith.core.backend import keras
 from lossmith.core.hyperparameters import Hyperparameter
 from lossmith.core.shapes import Targets
 
-_SETTINGS = ("name", "reduction", "dtype")
 _SHOWN_NAME = "_shown_name"
 _NOT_GIVEN: Any = object()
 # Keras makes an instance of a class given to `compile`, and fails when the model is saved.
@@ -171,7 +170,7 @@ class Loss(_KerasLoss, metaclass=LossType):
             kwargs = declaration.bind_classic(owner, cls._signature, args, kwargs)
         elif args:
             raise declaration.positional_error(owner, args, cls.declared)
-        settings = {key: kwargs.pop(key) for key in _SETTINGS if key in kwargs}
+        settings = {key: kwargs.pop(key) for key in declaration.SETTINGS if key in kwargs}
         if "reduction" in settings:
             settings["reduction"] = reduction.canonical(owner, settings["reduction"])
         return hp.bind_all(owner, cls.declared, kwargs), settings
@@ -336,7 +335,7 @@ class Loss(_KerasLoss, metaclass=LossType):
             raise AttributeError(
                 f"A loss is immutable: `{attribute}` cannot be set. "
                 f"Make another one: loss({attribute}=...)."
-                if attribute in (*self.declared, *_SETTINGS)
+                if attribute in (*self.declared, *declaration.SETTINGS)
                 else f"A loss is immutable and keeps no state: `{attribute}` cannot be set."
             )
         super().__setattr__(attribute, value)

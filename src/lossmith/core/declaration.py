@@ -13,8 +13,10 @@ from lossmith.core import hyperparameters as hp
 from lossmith.core import registry
 from lossmith.core.hyperparameters import REQUIRED, Hyperparameter
 
-_SETTINGS = ("name", "reduction", "dtype")
-_OWN_FIELDS = ("targets", "batchwise", "aliases", *_SETTINGS)
+SETTINGS = ("name", "reduction", "dtype")
+"""What every loss takes beside its hyperparameters."""
+
+_OWN_FIELDS = ("targets", "batchwise", "aliases", *SETTINGS)
 _PREDICTION_NAMES = frozenset(
     {"y_pred", "y_hat", "yhat", "pred", "preds", "prediction", "predictions", "output", "outputs",
      "logits"}
@@ -158,7 +160,7 @@ def hyperparameters_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
                 name, hints.get(name, getattr(fields.get(name), "hint", Any)), p.default
             )
             for name, p in cls._signature.parameters.items()
-            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name not in _SETTINGS
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name not in SETTINGS
         }
         declared = _with_inherited(cls, declared, fields)
     refuse_names(cls.__name__, declared, base)
@@ -223,7 +225,7 @@ def _resolved_parameters(cls: Any) -> dict[str, Any]:
     written = {
         name: p.annotation
         for name, p in cls._signature.parameters.items()
-        if p.annotation is not REQUIRED and name not in _SETTINGS and p.kind != p.VAR_KEYWORD
+        if p.annotation is not REQUIRED and name not in SETTINGS and p.kind != p.VAR_KEYWORD
     }
     return hp.resolve_hints(written, _namespace(cls), cls.__name__)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lossmith.core import backend, reduction, shapes
 from lossmith.core.backend import keras
+from lossmith.core.numerics import computation_dtype
 from lossmith.core.shapes import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 ops = keras.ops
 tree = keras.tree
-_HALF = ("float16", "bfloat16")
 
 
 class Batch(NamedTuple):
@@ -147,9 +147,8 @@ def _dtypes(loss: "Loss", predictions: list[Any]) -> tuple[str, str]:
         dtype = keras.backend.standardize_dtype(predictions[0].dtype)
         if "float" not in dtype:
             dtype = keras.config.floatx()
-        if dtype in _HALF:
-            dtype = "float32"
-    return dtype, "float32" if dtype in _HALF else dtype
+        dtype = computation_dtype(dtype)
+    return dtype, computation_dtype(dtype)
 
 
 def _cast(tensors: Any, dtype: str) -> Any:

@@ -1,4 +1,4 @@
-"""Functions with a kink, given the same subgradient on every backend.
+"""Functions with a kink, given the same subgradient on every backend; the dtype to compute in.
 
 JAX, TensorFlow and PyTorch disagree on the derivative of `abs` and `maximum` at the kink, and give
 NaN for that of a square root at 0. These do not.
@@ -10,6 +10,11 @@ from lossmith.core import backend
 from lossmith.core.backend import keras
 
 ops = keras.ops
+
+
+def computation_dtype(dtype: str) -> str:
+    """The dtype to compute in: float32 for half precision, else `dtype` itself."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
 
 
 def absolute(x: Any) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lossmith.core.backend import keras
-from lossmith.siamese.files import moved_into_place, write_text
+from lossmith.core.files import moved_into_place, write_text
 from lossmith.siamese.network import SiameseNetwork
 
 
