@@ -1,14 +1,14 @@
 """The command line: `lossmith train`, `evaluate`, `verify` and `list`.
 
 It is a package of its own because importing anything of lossmith imports Keras, which takes
-seconds: help, the version and a mistyped option do not wait for it. `app`, `arguments` and
-`messages` import nothing of lossmith, and a command is loaded when it is run.
+seconds: help, the version and a mistyped option do not wait for it. `app`, `arguments`, `messages`
+and `start_up` import nothing of lossmith, and a command is loaded when it is run.
 """
 
 import sys
 from importlib.util import find_spec
 
-INTERRUPTED = 130
+from lossmith_cli.start_up import start_up
 
 
 def main() -> None:
@@ -19,10 +19,7 @@ def main() -> None:
             f"The command line needs {' and '.join(missing)}: pip install 'lossmith[cli]' and try "
             "again."
         )
-    try:
+    with start_up():
         from lossmith_cli.app import app
 
-        app(prog_name="lossmith")
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted.\n")
-        sys.exit(INTERRUPTED)
+    app(prog_name="lossmith")

@@ -14,6 +14,7 @@ from lossmith_cli.arguments import (
     parse_image_size,
 )
 from lossmith_cli.messages import plain_errors
+from lossmith_cli.start_up import start_up
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -195,8 +196,8 @@ def train(
             "patience": patience,
             "seed": seed,
         }
-
-        from lossmith_cli import train as command
+        with start_up():
+            from lossmith_cli import train as command
 
         request = command.Request(
             source=data,
@@ -232,7 +233,8 @@ def evaluate(
         lossmith evaluate runs/digits mnist5k --json
     """
     with plain_errors():
-        from lossmith_cli.evaluate import evaluate_run
+        with start_up():
+            from lossmith_cli.evaluate import evaluate_run
 
         evaluate_run(run, data, pairs.value, report, as_json)
 
@@ -253,7 +255,8 @@ def verify(
         lossmith verify runs/digits a.png b.png
     """
     with plain_errors():
-        from lossmith_cli.verify import verify_images
+        with start_up():
+            from lossmith_cli.verify import verify_images
 
         verify_images(run, first, second, as_json)
 
@@ -270,6 +273,7 @@ def list_losses(as_json: AsJson = False) -> None:
         lossmith list --json
     """
     with plain_errors():
-        from lossmith_cli.catalogue import show_losses
+        with start_up():
+            from lossmith_cli.catalogue import show_losses
 
         show_losses(as_json)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from lossmith_cli import INTERRUPTED
+from lossmith_cli.start_up import INTERRUPTED
 
 BAD_INPUT = 2
 

@@ -17,10 +17,11 @@ from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import Preset, TrainingSettings, settings_for
 from lossmith.siamese.trainable_losses import loss_named
 from lossmith.siamese.training import LabelledItems, NoEpochError, Training, train
-from lossmith_cli import INTERRUPTED, results
+from lossmith_cli import results
 from lossmith_cli.data import RunConfig, describe, load_images, split
 from lossmith_cli.messages import err, note, out
 from lossmith_cli.progress import Display, stopped_by_ctrl_c
+from lossmith_cli.start_up import INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def test_what_is_there_is_never_overwritten(kind: str, tmp_path: Path) -> None:
         (path / "thesis.tex").write_text("precious")
     else:
         path.write_text("precious")
-    with pytest.raises(FileExistsError, match="not empty"):
+    with pytest.raises(FileExistsError, match="is a file" if kind == "file" else "not empty"):
         RunFolder.create(path, {})
     assert (path / "thesis.tex" if kind == "folder" else path).read_text() == "precious"
 
