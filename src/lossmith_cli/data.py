@@ -1,41 +1,25 @@
 """The data of a run: loaded, described so that they are known again, and split."""
 
 import hashlib
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from lossmith.cli.messages import note
 from lossmith.datasets import ImageFormat, LabelledImages, Split, load
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import TrainingSettings
+from lossmith_cli.messages import note
 
 LARGEST_SIDE = 160
 """Folders of larger images are made smaller unless a size was asked for."""
 
 
-def parse_image_size(text: str | None) -> tuple[int, int] | None:
-    """`"64"` or `"48x64"` (height x width) as two numbers.
-
-    Raises:
-        ValueError: If it is neither.
-    """
-    if text is None:
-        return None
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-        raise ValueError(
-            f"An image size is a number of pixels or height x width, such as 64 or 48x64. "
-            f"Received: {text!r}."
-        )
-    return int(sides[0]), int(sides[-1])
-
-
 def load_images(source: str, size: tuple[int, int] | None) -> LabelledImages:
     """Loads a data set and says what was noticed on the way."""
-    data = load(source, size)
+    data = _load(source, size)
     height, width, _ = data.image_format.shape
     if size is None and Path(source).is_dir() and max(height, width) > LARGEST_SIDE:
         factor = LARGEST_SIDE / max(height, width)
@@ -44,10 +28,17 @@ def load_images(source: str, size: tuple[int, int] | None) -> LabelledImages:
             f"Images of {height} x {width} are used at {smaller[0]} x {smaller[1]} to save time; "
             "--image-size chooses another size."
         )
-        data = load(source, smaller)
+        data = _load(source, smaller)
     for text in data.notes:
         note(text)
     return data
+
+
+def _load(source: str, size: tuple[int, int] | None) -> LabelledImages:
+    with warnings.catch_warnings():
+        # What is warned of is among the notes as well.
+        warnings.simplefilter("ignore", UserWarning)
+        return load(source, size)
 
 
 def describe(source: str, data: LabelledImages) -> dict[str, Any]:
@@ -106,10 +97,11 @@ def split(data: LabelledImages, settings: TrainingSettings) -> Split:
     test = 0.0 if data.test else settings.test_share
     parts = data.split((1.0 - validation - test, validation, test), seed=settings.seed)
     for part in parts:
-        if not len(part) or np.bincount(part.labels).max() < 2:
+        per_class = np.bincount(part.labels, minlength=2)
+        if per_class.max() < 2 or np.count_nonzero(per_class) < 2:
             raise ValueError(
                 f"{len(data)} images of {len(data.class_names)} classes are too few to hold some "
-                "out: at least one class needs 6 images, two each for training, validation and "
-                "test."
+                "out: give at least two classes with at least 6 images each, two each for "
+                "training, validation and test."
             )
     return parts

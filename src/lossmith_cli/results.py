@@ -8,14 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from rich.table import Table
 
-from lossmith.cli.messages import headline
 from lossmith.datasets import LabelledImages
 from lossmith.report import Embedding, ReportData, Roc, SamplePairs, SummaryRow, write_report
 from lossmith.siamese import SiameseNetwork, balanced_pairs, lab_pairs, verification_report
 from lossmith.siamese.distance_counts import DistanceCounts
 from lossmith.siamese.evaluation import embed_items, pair_distances
-from lossmith.siamese.figures import VerificationReport
+from lossmith.siamese.figures import Estimate, VerificationReport
+from lossmith_cli.messages import out
 
 TestPairs = Literal["balanced", "lab"]
 
@@ -101,6 +102,34 @@ def write_html(
         confidence=figures.confidence,
     )
     write_report(path, data, overwrite=overwrite)
+
+
+def print_report(report: VerificationReport) -> None:
+    """The figures of an evaluation as a table."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{report.same_pairs:,} same, {report.different_pairs:,} different pairs")
+    table.add_column("", justify="right")
+    table.add_column(f"{report.confidence:.0%} interval", justify="right")
+    for name, figure in headline(report).items():
+        table.add_row(name, f"{figure.value:.4f}", f"{figure.low:.4f} - {figure.high:.4f}")
+    out.print(table, soft_wrap=False)
+
+
+def headline(report: VerificationReport) -> dict[str, Estimate]:
+    """The figures that matter, most important first.
+
+    Raises:
+        ValueError: If the report is not about a given threshold.
+    """
+    if report.given is None:
+        raise ValueError("A headline needs a report on a threshold chosen elsewhere.")
+    return {
+        "Accuracy at the threshold": report.given.accuracy,
+        "Same pairs accepted": report.given.true_accept_rate,
+        "Different pairs accepted": report.given.false_accept_rate,
+        "Area under the ROC curve": report.auc,
+        "Equal error rate": report.equal_error_rate,
+    }
 
 
 def _roc(evaluation: Evaluation, equal_error_rate: float) -> Roc:

@@ -1,19 +1,58 @@
 """The commands, their options and their help."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lossmith.cli.messages import plain_errors
+from lossmith_cli.arguments import (
+    Distance,
+    Pairs,
+    Preset,
+    parse_hyperparameters,
+    parse_image_size,
+)
+from lossmith_cli.messages import plain_errors
+from lossmith_cli.start_up import start_up
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="""
-    Train a network that says whether two images show the same kind of thing, and use it.
+)
+
+_TRAINING = "Training"
+_NETWORK = "Network and loss"
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="mnist5k, fashion-mnist, a folder with a sub-folder per class, or an .npz file with "
+        "the arrays x and y.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        with plain_errors():
+            typer.echo(f"lossmith {version('lossmith')}")
+        raise typer.Exit
+
+
+@app.callback()
+def lossmith(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Train a network that says whether two images show the same kind of thing, and use it.
 
     **A first run**, on 5000 handwritten digits, in about a minute:
 
@@ -25,52 +64,39 @@ app = typer.Typer(
         lossmith train photos/ --out runs/photos
 
         lossmith verify runs/photos one.jpg other.jpg
-    """,
-)
-
-_TRAINING = "Training"
-_NETWORK = "Network and loss"
-
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-DataArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="mnist5k, fashion-mnist, a folder with a sub-folder per class, or an .npz file.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
+    """
 
 
 @app.command()
 def train(
     data: DataArgument,
     out: Annotated[
-        Path, typer.Option(metavar="RUN", help="The folder to make; it must not hold anything.")
+        Path,
+        typer.Option(metavar="RUN", help="The folder to make; it must not hold anything yet."),
     ],
     preset: Annotated[
-        str,
+        Preset,
         typer.Option(
-            metavar="default|lab",
             help="Where all other settings come from: lossmith's own, made for the best network "
             "in a given time, or those of the course's lab.",
         ),
-    ] = "default",
+    ] = Preset.DEFAULT,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training in RUN.")
     ] = False,
     encoder: Annotated[
-        str | None,
-        typer.Option(metavar="default|lab", help="Network.", rich_help_panel=_NETWORK),
+        Preset | None, typer.Option(help="Network.", rich_help_panel=_NETWORK)
     ] = None,
     embedding_size: Annotated[
         int | None,
         typer.Option(help="Numbers that stand for an image.", rich_help_panel=_NETWORK),
     ] = None,
     distance: Annotated[
-        str | None,
+        Distance | None,
         typer.Option(
-            help="euclidean, squared_euclidean, manhattan or cosine.", rich_help_panel=_NETWORK
+            metavar="NAME",
+            help="euclidean, squared_euclidean, manhattan or cosine.",
+            rich_help_panel=_NETWORK,
         ),
     ] = None,
     loss: Annotated[
@@ -131,11 +157,19 @@ def train(
 ) -> None:
     """Train a network and write the run folder RUN.
 
+    **DATA** is a name, a folder or an .npz file. A folder has one sub-folder per class:
+
+        photos/cat/1.jpg   photos/cat/2.jpg   photos/dog/1.png   ...
+
+    An .npz file has images x, (N, H, W) or (N, H, W, 3) from 0 to 255 or from 0 to 1, and labels
+    y, (N,) numbers or strings; x_test and y_test if there is a test part. Give at least two
+    classes with at least 6 images each.
+
     Some images are held out: a part to choose the threshold on, another for the figures. RUN then
     holds the network (model.keras, for keras.models.load_model), its settings (config.json), the
     figures (metrics.json, history.json), a report for people (report.html) and the checkpoints.
 
-    Ctrl-C ends the training; what is done is kept, and the same command with --resume goes on.
+    Ctrl-C ends the training; complete epochs are kept, and the same command with --resume goes on.
 
     Options that are left out follow the preset and the number of images; config.json has them all.
 
@@ -150,30 +184,29 @@ def train(
         lossmith train images.npz --out runs/c --loss contrastive --margin 1.5
     """
     with plain_errors():
-        from lossmith.cli import train as command
-        from lossmith.cli.data import parse_image_size
-
+        hyperparameters = parse_hyperparameters(assignments or [], margin)
+        size = parse_image_size(image_size)
         options = {
-            "encoder": encoder,
+            "encoder": encoder and encoder.value,
             "embedding_size": embedding_size,
-            "distance": distance,
+            "distance": distance and distance.value,
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "patience": patience,
             "seed": seed,
         }
-        hyperparameters = command.parse_assignments(assignments or [])
-        if margin is not None:
-            hyperparameters["margin"] = margin
+        with start_up():
+            from lossmith_cli import train as command
+
         request = command.Request(
             source=data,
             out=out,
-            preset=preset,  # type: ignore[arg-type]  # settings_for checks it
+            preset=preset.value,
             given={name: value for name, value in options.items() if value is not None},
             loss=loss,
             hyperparameters=hyperparameters,
-            image_size=parse_image_size(image_size),
+            image_size=size,
         )
         (command.resume if resume else command.start)(request)
 
@@ -183,12 +216,8 @@ def evaluate(
     run: RunArgument,
     data: DataArgument,
     pairs: Annotated[
-        str,
-        typer.Option(
-            metavar="balanced|lab",
-            help="Two pairs for each image, or those of the course's lab.",
-        ),
-    ] = "balanced",
+        Pairs, typer.Option(help="Two pairs for each image, or those of the course's lab.")
+    ] = Pairs.BALANCED,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a report (HTML) to this new file.")
     ] = None,
@@ -204,9 +233,10 @@ def evaluate(
         lossmith evaluate runs/digits mnist5k --json
     """
     with plain_errors():
-        from lossmith.cli.evaluate import evaluate_run
+        with start_up():
+            from lossmith_cli.evaluate import evaluate_run
 
-        evaluate_run(run, data, pairs, report, as_json)
+        evaluate_run(run, data, pairs.value, report, as_json)
 
 
 @app.command()
@@ -225,7 +255,8 @@ def verify(
         lossmith verify runs/digits a.png b.png
     """
     with plain_errors():
-        from lossmith.cli.verify import verify_images
+        with start_up():
+            from lossmith_cli.verify import verify_images
 
         verify_images(run, first, second, as_json)
 
@@ -242,6 +273,7 @@ def list_losses(as_json: AsJson = False) -> None:
         lossmith list --json
     """
     with plain_errors():
-        from lossmith.cli.catalogue import show_losses
+        with start_up():
+            from lossmith_cli.catalogue import show_losses
 
         show_losses(as_json)

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.table import Table
 
-from lossmith.cli.messages import out
 from lossmith.core import registry
 from lossmith.core.hyperparameters import REQUIRED, Hyperparameter, to_config
+from lossmith_cli.messages import out
 
 _TARGETS = {"value": "values", "class": "class ids", "pair": "pairs"}
 
@@ -19,9 +19,9 @@ def show_losses(as_json: bool) -> None:
         out.print_json(data={name: _described(cls) for name, cls in catalogue.items()})
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("Loss", "compares", "hyperparameter", "default"):
+    for heading in ("Loss", "compares", "hyperparameter"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("range")
+    table.add_column("range", overflow="fold")
     for name, cls in catalogue.items():
         declared: list[Hyperparameter] = list(cls.declared.values())
         for row in range(max(1, len(declared))):
@@ -31,9 +31,9 @@ def show_losses(as_json: bool) -> None:
     out.print("\nhelp(lossmith.losses.Huber) shows the formula of a loss and when to use it.")
 
 
-def _cells(hyperparameter: Hyperparameter) -> tuple[str, str, str]:
-    default = "" if hyperparameter.default is REQUIRED else str(hyperparameter.default)
-    return hyperparameter.name, default, hyperparameter.describe()
+def _cells(hyperparameter: Hyperparameter) -> tuple[str, str]:
+    default = "" if hyperparameter.default is REQUIRED else f" = {hyperparameter.default}"
+    return f"{hyperparameter.name}{default}", hyperparameter.describe()
 
 
 def _described(cls: Any) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """`lossmith train`."""
 
-import json
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,17 +8,20 @@ from typing import Any
 
 import typer
 
-from lossmith.cli import results
-from lossmith.cli.data import RunConfig, describe, load_images, split
-from lossmith.cli.messages import INTERRUPTED, err, note, out, print_report
-from lossmith.cli.progress import Display, stopped_by_ctrl_c
-from lossmith.core import Loss, get
+import lossmith
+from lossmith.core import Loss
 from lossmith.core.backend import keras
 from lossmith.datasets import Split
 from lossmith.siamese.figures import VerificationReport
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import Preset, TrainingSettings, settings_for
+from lossmith.siamese.trainable_losses import loss_named
 from lossmith.siamese.training import LabelledItems, NoEpochError, Training, train
+from lossmith_cli import results
+from lossmith_cli.data import RunConfig, describe, load_images, split
+from lossmith_cli.messages import err, note, out
+from lossmith_cli.progress import Display, stopped_by_ctrl_c
+from lossmith_cli.start_up import INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,7 @@ class Request:
         """
         if self.loss is None and not self.hyperparameters:
             return dict(self.given)
-        loss = default_loss if self.loss is None else get(self.loss)
-        if not isinstance(loss, Loss):
-            raise ValueError(f"{self.loss} is not one of the losses that `lossmith list` shows.")
+        loss = default_loss if self.loss is None else loss_named(self.loss)
         try:
             return {**self.given, "loss": loss(**self.hyperparameters)}
         except TypeError as error:
@@ -56,14 +55,20 @@ class Request:
 
 
 def start(request: Request) -> None:
-    """Trains a network from the start into a new run folder."""
+    """Trains a network from the start into a new run folder.
+
+    Raises:
+        FileExistsError: If there is something in the place of the run folder.
+        ValueError: If data and settings do not fit each other.
+    """
+    RunFolder.check_free(request.out)
     data = load_images(request.source, request.image_size)
     given = request.settings(settings_for(len(data), request.preset).loss)
     # Which items are held out does not depend on how many are left, but the rest does.
     parts = split(data, settings_for(len(data), request.preset, **given))
     settings = settings_for(len(parts.train), request.preset, **given)
     config = {
-        "lossmith": sys.modules["lossmith"].__version__,
+        "lossmith": lossmith.__version__,
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
         "data": describe(request.source, data),
@@ -85,13 +90,11 @@ def resume(request: Request) -> None:
     described = settings.to_dict()
     for name, value in request.settings(settings.loss).items():
         if getattr(settings, name) != value:
-            raise ValueError(
-                f"The training in {run.path} was started with {name} {described[name]!r}; it goes "
-                "on with the same settings only. Leave the option out, or start another run."
-            )
-    stored = config.image_format
-    is_folder = Path(request.source).is_dir()
-    size = (stored.height, stored.width) if is_folder else request.image_size
+            raise _other_setting(run, name, described[name])
+    stored = (config.image_format.height, config.image_format.width)
+    if request.image_size not in (None, stored):
+        raise _other_setting(run, "image_size", f"{stored[0]} x {stored[1]}")
+    size = stored if Path(request.source).is_dir() else request.image_size
     data = load_images(request.source, size)
     if describe(request.source, data) != config.data:
         raise ValueError(
@@ -101,6 +104,13 @@ def resume(request: Request) -> None:
     _train(run, settings, split(data, settings))
 
 
+def _other_setting(run: RunFolder, name: str, value: Any) -> ValueError:
+    return ValueError(
+        f"The training in {run.path} was started with {name} {value!r}; it goes on with the same "
+        "settings only. Leave the option out, or start another run."
+    )
+
+
 def _train(run: RunFolder, settings: TrainingSettings, parts: Split) -> None:
     out.print(
         f"{len(parts.train):,} images to train on, {len(parts.validation):,} to choose the "
@@ -108,22 +118,29 @@ def _train(run: RunFolder, settings: TrainingSettings, parts: Split) -> None:
         f"{len(parts.train.class_names)} classes)."
     )
     try:
-        with stopped_by_ctrl_c() as interruption, closing(Display(settings.epochs)) as display:
-            training = train(
-                settings,
-                LabelledItems(parts.train.images, parts.train.labels),
-                LabelledItems(parts.validation.images, parts.validation.labels),
-                run.checkpoints,
-                callbacks=[interruption, display],
-            )
+        training = _fit(run, settings, parts)
+        figures = _finish(run, settings, parts, training)
     except NoEpochError as error:
         err.print(
-            f"Interrupted before the first epoch was complete. To start again:\n"
-            f"  lossmith train DATA --out {run.path} --resume"
+            "Interrupted before the first epoch was complete: no network was saved. "
+            f"To start again with the same settings: {run.resume_command}"
         )
         raise typer.Exit(INTERRUPTED) from error
-    figures = _finish(run, settings, parts, training)
+    except KeyboardInterrupt as interrupt:
+        err.print(f"Interrupted. To go on from the last complete epoch: {run.resume_command}")
+        raise typer.Exit(INTERRUPTED) from interrupt
     _conclude(run, training, figures)
+
+
+def _fit(run: RunFolder, settings: TrainingSettings, parts: Split) -> Training:
+    with stopped_by_ctrl_c() as interruption, closing(Display(settings.epochs)) as display:
+        return train(
+            settings,
+            LabelledItems(parts.train.images, parts.train.labels),
+            LabelledItems(parts.validation.images, parts.validation.labels),
+            run.checkpoints,
+            callbacks=[interruption, display],
+        )
 
 
 def _finish(
@@ -191,26 +208,8 @@ def _conclude(run: RunFolder, training: Training, figures: VerificationReport) -
     for text in _notes(training):
         note(text)
     out.print(f"Trained in {training.progress.seconds:.0f} s. On images that were not trained on:")
-    print_report(figures)
+    results.print_report(figures)
     out.print(f"Model, figures and report are in {run.path} (report.html).")
     if training.ending == "interrupted":
-        err.print(f"To go on: lossmith train DATA --out {run.path} --resume")
+        err.print(f"To go on: {run.resume_command}")
         raise typer.Exit(INTERRUPTED)
-
-
-def parse_assignments(assignments: list[str]) -> dict[str, Any]:
-    """`name=value` texts as a dictionary; values are read as JSON if they are, else as words.
-
-    Raises:
-        ValueError: If one has no name or no `=`.
-    """
-    parsed = {}
-    for text in assignments:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise ValueError(f"Write a hyperparameter as name=value. Received: {text!r}.")
-        try:
-            parsed[name] = json.loads(value)
-        except ValueError:
-            parsed[name] = value
-    return parsed

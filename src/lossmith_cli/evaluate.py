@@ -1,17 +1,16 @@
 """`lossmith evaluate`."""
 
 from pathlib import Path
-from typing import get_args
 
-from lossmith.cli import results
-from lossmith.cli.data import RunConfig, describe, load_images, split
-from lossmith.cli.messages import note, out, print_report
 from lossmith.datasets import LabelledImages
 from lossmith.siamese.runs import RunFolder
+from lossmith_cli import results
+from lossmith_cli.data import RunConfig, describe, load_images, split
+from lossmith_cli.messages import note, out
 
 
 def evaluate_run(
-    run_path: Path, source: str, pairs: str, report: Path | None, as_json: bool
+    run_path: Path, source: str, pairs: results.TestPairs, report: Path | None, as_json: bool
 ) -> None:
     """Prints the figures of a trained network on images that it was not trained on.
 
@@ -19,21 +18,19 @@ def evaluate_run(
         ValueError: If the images have another format than those of the training.
         FileExistsError: If there is a file where the report is to go.
     """
-    if pairs not in get_args(results.TestPairs):
-        raise ValueError(f"--pairs must be balanced or lab. Received: {pairs!r}.")
     if report is not None and report.exists():
         raise FileExistsError(f"{report} exists. Choose another path for the report.")
     run = RunFolder.open(run_path)
     config = RunConfig.of(run)
     network = run.load_network()
     images = _images_not_trained_on(source, run, config)
-    evaluation = results.evaluate(network, images, pairs)  # type: ignore[arg-type]
+    evaluation = results.evaluate(network, images, pairs)
     figures = evaluation.report()
     if as_json:
         out.print_json(data={"threshold": evaluation.threshold, **figures.to_dict()})
     else:
         out.print(f"{len(images):,} images; same if the distance is < {evaluation.threshold:.4f}.")
-        print_report(figures)
+        results.print_report(figures)
     if report is not None:
         results.write_html(
             report,

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lossmith.cli.messages import err, out
 from lossmith.core.backend import keras
+from lossmith_cli.messages import err, out
 
 
 class Display(keras.callbacks.Callback):
@@ -69,10 +69,17 @@ class Interruption(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self._requested = False
+        self._anything_saved = False
 
     def request(self) -> None:
-        """Asks for the end."""
+        """Asks for the end, and says what is kept."""
         self._requested = True
+        kept = "complete epochs are kept" if self._anything_saved else "no epoch is complete yet"
+        err.print(f"Stopping after this step; {kept}. Ctrl-C again stops at once.")
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Notes that the epochs before this one are saved."""
+        self._anything_saved = epoch > 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Ends the training if that was asked for."""
@@ -89,7 +96,6 @@ def stopped_by_ctrl_c() -> Iterator[Interruption]:
     def stop(*_: Any) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         interruption.request()
-        err.print("Stopping; what is done is kept. Ctrl-C again stops at once.")
 
     signal.signal(signal.SIGINT, stop)
     try:
