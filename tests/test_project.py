@@ -26,7 +26,7 @@ LAYERS = [
     {"distances"},
     {"allpairs"},
     {"losses"},
-    {"siamese", "report", "datasets", "check", "sweep"},
+    {"siamese", "report", "datasets", "checker", "sweep"},
     {"cli"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -8,8 +8,12 @@ import pytest
 from keras import ops
 
 import lossmith as ls
+from lossmith.checker.context import Context
+from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.inspection import inspect
+from lossmith.checker.probes import execution
 from lossmith.checker.settings import Settings
+from lossmith.checker.targets import build
 
 WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {}
 CORRECT: dict[str, tuple[Any, dict[str, Any]]] = {}
@@ -212,6 +216,41 @@ def test_a_correct_loss_is_left_alone(name: str) -> None:
     loss, settings = CORRECT[name]
     findings = inspect(loss, Settings(**settings, time_limit=600)).findings
     assert [f for f in findings if f.severity != "information"] == []
+
+
+def poisson_of_log_rates(y_true, y_pred):
+    return ops.mean(ops.exp(y_pred) - y_true * y_pred, axis=-1)
+
+
+def test_a_loss_of_log_rates_is_tried_on_counts() -> None:
+    result = inspect(poisson_of_log_rates, Settings("regression", time_limit=600))
+    assert [f for f in result.findings if f.severity != "information"] == []
+    assert result.card.rows["best prediction"].value == "the logarithm of the target"
+
+
+def test_a_loss_of_log_rates_with_a_wrong_sign_is_found() -> None:
+    def turned(y_true, y_pred):
+        return ops.mean(ops.exp(y_pred) + y_true * y_pred, axis=-1)
+
+    findings = inspect(turned, Settings("regression", time_limit=600)).findings
+    assert any(f.severity == "error" and f.rule.code.startswith("LSM20") for f in findings)
+
+
+class SumOfAMask(keras.losses.Loss):
+    """In float16 the sum over an image of realistic size is infinite; small images hide it."""
+
+    def call(self, y_true, y_pred):
+        both = ops.sum(y_true * y_pred, axis=(1, 2, 3))
+        either = ops.sum(y_true + y_pred, axis=(1, 2, 3))
+        return 1.0 - (2.0 * both + 1.0) / (either + 1.0)
+
+
+@pytest.mark.parametrize(("dtype", "found"), [("float16", True), ("float32", False)])
+def test_half_precision_is_tried_at_a_realistic_size(dtype: str, found: bool) -> None:
+    loss = SumOfAMask(dtype=dtype)
+    settings = Settings("segmentation")
+    context = Context(Evaluator(loss), build("segmentation"), settings)
+    assert [f.rule.code for f in execution.probe_half(context)] == ["LSM406"] * found
 
 
 @pytest.mark.parametrize("loss", [ls.losses.huber, ls.losses.quantile(q=0.9), ls.losses.log_cosh])

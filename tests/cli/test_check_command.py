@@ -3,18 +3,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from lossmith.checker import api, processes, rules
 from lossmith.checker.report import Report
 from lossmith.checker.subject import SubjectError
-from lossmith.cli.check import check
+from lossmith.cli.app import app
 
 pytestmark = pytest.mark.backend_free
-
-app = typer.Typer()
-app.command()(check)
 
 SOURCE = """
 def squared(y_true, y_pred):
@@ -59,7 +55,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments)])
+    return CliRunner().invoke(app, ["check", *map(str, arguments)])
 
 
 @pytest.mark.usefixtures("losses")

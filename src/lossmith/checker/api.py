@@ -146,10 +146,9 @@ def _seen_with(settings: Settings, model: Any) -> Settings:
         name = getattr(last.activation, "__name__", "linear")
     elif name not in ("softmax", "relu", "sigmoid", "tanh"):
         name = "linear" if not layers else ""
-    try:
-        shape = tuple(model.output_shape)
-    except (AttributeError, ValueError, TypeError):
-        shape = None
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple):
+        shape = None  # not built yet, or several outputs
     return replace(settings, activation=name or None, output_shape=shape)
 
 

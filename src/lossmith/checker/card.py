@@ -45,6 +45,8 @@ def _at_perfect(context: Context) -> Iterator[tuple[str, CardRow]]:
     problem = context.problem
     if problem.perfect is None:
         return
+    if problem.ideal(np.asarray(2.0)) != 2.0:
+        yield "best prediction", CardRow("the logarithm of the target", "targets from 0.5 to 5")
     best = context.evaluator.reduced(problem.y_true, problem.perfect)
     yield "at a perfect prediction", CardRow(_number(best.scalar), "the random targets")
 

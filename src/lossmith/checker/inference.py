@@ -12,7 +12,7 @@ from lossmith.checker.context import Context
 from lossmith.checker.evaluate import Evaluator, Observation
 from lossmith.checker.report import Finding
 from lossmith.checker.settings import TARGETS, Settings, Target
-from lossmith.checker.targets import ROWS, Case, Problem, build
+from lossmith.checker.targets import ROWS, Case, Problem, build, log_rates
 from lossmith.core import Loss
 
 _KERAS: dict[str, Target] = {
@@ -66,12 +66,35 @@ def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool
     problem, seen = _that_runs(evaluator, settings, kind)
     if problem is None:
         return Choice(kind, False, None, [_unfit(evaluator, kind, seen, settings)])
+    if _takes_log_rates(evaluator, problem):
+        problem = log_rates(problem.y_pred.shape[1], settings.seed)
     problem = _with_batch(problem, settings)
     context = Context(evaluator, problem, settings, certain)
     narrowed = _positive_only(context)
     if narrowed is None:
         return Choice(kind, False, context)
     return Choice(kind, False, narrowed, [_positive_finding(context)])
+
+
+def _takes_log_rates(evaluator: Evaluator, problem: Problem) -> bool:
+    """Whether the best prediction for a target is its logarithm, as under a Poisson likelihood."""
+    if problem.kind != "regression" or problem.perfect is None:
+        return False
+
+    def cost(target: float, prediction: float) -> float:
+        y, p = (np.full(problem.y_pred.shape, each, "float32") for each in (target, prediction))
+        return evaluator.reduced(y, p).scalar
+
+    return all(
+        cost(target, math.log(target)) < cost(target, target)
+        and all(
+            cost(target, math.log(target))
+            < cost(target, math.log(target) + near)
+            < cost(target, math.log(target) + far)
+            for near, far in ((-0.1, -0.5), (0.1, 0.5))
+        )
+        for target in (5.0, 0.5, 2.0, 1.5)
+    )
 
 
 def _that_runs(

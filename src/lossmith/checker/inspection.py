@@ -53,6 +53,7 @@ PROBES: dict[str, Probe] = {
     "activation": convention.probe_activation,
     "arguments": convention.probe_arguments,
     "reach": reach.probe_reach,
+    "shapes": reach.probe_shapes,
     "effect": hyper.probe_effect,
     "domain": hyper.probe_domain,
     "identities": hyper.probe_identities,

@@ -6,7 +6,7 @@ mistaken axis cannot hide, and targets have both signs unless a domain is declar
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -48,6 +48,8 @@ class Problem:
         labelled: whether a row has one of a few labels.
         one_label_per_row: whether labels may be `(N,)` as well as `(N, 1)`.
         coupled: whether losses of this kind are a property of the batch by nature.
+        domain: the lowest and highest target of a regression.
+        ideal: from targets of a regression to the predictions that deserve the floor.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Problem:
     one_label_per_row: bool = False
     coupled: bool = False
     domain: Domain = (-math.inf, math.inf)
+    ideal: Callable[[np.ndarray], np.ndarray] = field(default=lambda y_true: y_true, repr=False)
 
 
 def build(
@@ -143,6 +146,21 @@ def _regression(rng: np.random.Generator, columns: int, domain: Domain) -> Probl
     link: Link = "positive" if domain == (0, math.inf) else "identity"
     return Problem("regression", y, p, tuple(cases), link, perfect=y,
                    one_label_per_row=columns == 1, domain=domain)  # fmt: skip
+
+
+def log_rates(columns: int, seed: int = 0) -> Problem:
+    """Return the inputs of a regression on counts whose predictions are logarithms of the rate."""
+    plain = _regression(np.random.default_rng(seed), columns, (0.0, math.inf))
+    cases = [replace(case, y_pred=np.log(case.y_pred)) for case in plain.cases]
+    none_counted = Case("target zero", np.zeros_like(plain.y_true), cases[0].y_pred, "zero")
+    return replace(
+        plain,
+        y_pred=cases[0].y_pred,
+        cases=(*cases, none_counted),
+        link="identity",
+        perfect=np.log(plain.y_true),
+        ideal=np.log,
+    )
 
 
 def _within(values: np.ndarray, domain: Domain) -> np.ndarray:

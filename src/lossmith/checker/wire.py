@@ -12,6 +12,7 @@ import numpy as np
 from lossmith.checker.settings import Settings
 
 _ARRAYS = ("y_true", "y_pred")
+_TUPLES = ("domain", "output_shape")
 
 
 def settings_to_json(settings: Settings) -> dict[str, Any]:
@@ -27,8 +28,8 @@ def settings_from_json(data: Mapping[str, Any]) -> Settings:
     given = dict(data)
     for name in _ARRAYS:
         given[name] = None if given[name] is None else _unpacked(given[name])
-    if given["domain"] is not None:
-        given["domain"] = tuple(given["domain"])
+    for name in _TUPLES:
+        given[name] = None if given[name] is None else tuple(given[name])
     return Settings(**given)
 
 

@@ -1,4 +1,4 @@
-"""The command line: `lossmith train`, `evaluate`, `verify` and `list`."""
+"""The command line: `lossmith train`, `evaluate`, `verify`, `list` and `check`."""
 
 import sys
 from importlib.util import find_spec

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lossmith.cli.check import check
 from lossmith.cli.messages import plain_errors
 
 app = typer.Typer(
@@ -245,3 +246,6 @@ def list_losses(as_json: AsJson = False) -> None:
         from lossmith.cli.catalogue import show_losses
 
         show_losses(as_json)
+
+
+app.command()(check)

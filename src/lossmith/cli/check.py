@@ -82,7 +82,7 @@ def check(
 
     A finding is waived by a comment in the loss: # lossmith: ignore[LSM301] the reason
 
-    [bold]Examples[/]
+    **Examples**
 
         lossmith check my_losses.py:huber --target regression
 
@@ -127,7 +127,6 @@ class _Outcome:
 
 def _check_all(losses: Sequence[str], options: dict[str, Any]) -> _Outcome:
     from lossmith.checker.api import check as check_loss
-
     from lossmith.checker.children import children_kept
     from lossmith.checker.subject import SubjectError, parse
 

@@ -276,7 +276,7 @@ def _distances(context: Context, p: np.ndarray) -> np.ndarray:
         return np.abs(_normalised(p) - _normalised(y))
     if kind == "regression" and _is_shift_free(context):
         return np.abs((p - p.mean()) - (y - y.mean()))
-    return np.abs(p - y)
+    return np.abs(p - problem.ideal(y))
 
 
 def _normalised(rows: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from lossmith.core.backend import keras
 
 _STRUCTURAL = ("axis", "class", "num", "dim", "size", "seed", "index", "channel", "length", "k")
 _TINY = 1e-3
-_SENSELESS = (float("nan"), -1.0)
+_SENSELESS = (-1.0, float("nan"))
 
 
 def _numeric(context: Context) -> dict[str, float]:
@@ -137,15 +137,16 @@ def probe_domain(context: Context) -> Iterator[Finding]:
     original = context.evaluator.original
     if isinstance(original, Loss) or not context.random.finite_value:
         return
-    problem = context.problem
     accepted, wrong = [], []
+    refused: set[str] = set()
     for name, bad in _nonsense(context):
         other = rebuilt(context, **{name: bad})
-        if other is None or not other.runs(problem.y_true, problem.y_pred).ran:
-            continue
-        accepted.append(f"{name}={bad!r}")
-        if (bad == -1 and _is_senseless(context, other)) or isinstance(bad, str):
-            wrong.append(name)
+        if other is None:
+            refused.add(name)
+        elif other.runs(context.problem.y_true, context.problem.y_pred).ran:
+            accepted.append(f"{name}={bad!r}")
+            if name in refused or _is_plainly_wrong(context, bad, other):
+                wrong.append(name)
     if accepted:
         own_class = type(original).__module__.split(".")[0] != "keras" and isinstance(
             original, keras.losses.Loss
@@ -155,8 +156,8 @@ def probe_domain(context: Context) -> Iterator[Finding]:
             f"Accepted without a word: {', '.join(accepted[:4])}.",
             context.evidence(context.problem.y_true, context.problem.y_pred, context.random),
             consequence="a typing error in a hyperparameter trains a model that is wrong",
-            remedy="check in `__init__`, with `if not delta > 0: raise ValueError(...)`, which "
-            "also refuses NaN",
+            remedy="check in `__init__`, with `if not delta > 0: raise ValueError(...)`: unlike "
+            "`if delta <= 0` it also refuses NaN",
             severity="warning" if wrong and own_class else "information",
         )
 
@@ -168,6 +169,10 @@ def _nonsense(context: Context) -> Iterator[tuple[str, Any]]:
     for name, value in hyperparameters(context.evaluator.original).items():
         if isinstance(value, str):
             yield name, "no such choice"
+
+
+def _is_plainly_wrong(context: Context, bad: Any, other: Evaluator) -> bool:
+    return isinstance(bad, str) or (bad == -1 and _is_senseless(context, other))
 
 
 def _is_senseless(context: Context, other: Evaluator) -> bool:

@@ -21,6 +21,7 @@ _RANGES = {
     "relu6": (0.0, 6.0),
     "softsign": (-1.0, 1.0),
 }
+Shape = tuple[int | None, ...]
 _SQUASHING = ("sigmoid", "softmax", "hard_sigmoid")
 
 
@@ -98,3 +99,51 @@ def _targets_outside(context: Context, name: str) -> Iterator[Finding]:
     smallest, largest = float(np.min(y)), float(np.max(y))
     if smallest < low or largest > high:
         yield _unreachable(context, name, f"the targets go from {smallest:.4g} to {largest:.4g}")
+
+
+def probe_shapes(context: Context) -> Iterator[Finding]:
+    """The model's output has the shape that the kind of target and the given ones call for."""
+    shape = context.settings.output_shape
+    if shape is None:
+        return
+    wanted = _wanted(context.problem.kind, shape)
+    if wanted:
+        yield _wrong_shape(shape, wanted)
+    elif context.settings.y_true is not None:
+        yield from _other_than_targets(context, shape)
+
+
+def _wanted(kind: str, shape: Shape) -> str:
+    """What the kind calls for, in words, if `shape` is something else."""
+    columns = shape[-1]
+    if "categorical" in kind and columns == 1:
+        return f"{kind} targets call for a column for each class: over one, softmax is always 1"
+    if kind == "pair" and not (len(shape) == 3 and shape[1] == 2):
+        return "two embeddings for each pair are (N, 2, D)"
+    if kind == "embedding" and len(shape) != 2:
+        return "an embedding for each sample is (N, D)"
+    if kind == "boxes" and columns not in (4, None):
+        return "a box is four numbers, (N, 4)"
+    if kind == "distance" and not (len(shape) == 1 or shape[1:] == (1,)):
+        return "a distance for each pair is (N,) or (N, 1)"
+    return ""
+
+
+def _other_than_targets(context: Context, shape: Shape) -> Iterator[Finding]:
+    """Targets that are compared entry by entry have the shape of the output."""
+    kind, y = context.problem.kind, np.asarray(context.settings.y_true)
+    if kind.startswith("sparse") and y.size and shape[-1] is not None and y.max() >= shape[-1]:
+        yield _wrong_shape(shape, f"the labels go up to {y.max():g}, which is no column of it")
+    entrywise = kind in ("binary", "binary_logits", "plus_minus", "categorical", "segmentation")
+    known = [(a, b) for a, b in zip(y.shape[1:], shape[1:], strict=False) if b is not None]
+    if entrywise and y.ndim == len(shape) and any(a != b for a, b in known):
+        yield _wrong_shape(shape, f"the targets have shape {y.shape}")
+
+
+def _wrong_shape(shape: Shape, why: str) -> Finding:
+    return rules.finding(
+        rules.MODEL_SHAPES,
+        f"The model's output has shape {shape}, but {why}.",
+        consequence="the first step raises, or broadcasting hides it and the wrong numbers meet",
+        remedy="give the last layer the units that the targets need",
+    )

@@ -19,9 +19,10 @@ _STEP = ERRORS[1] - ERRORS[0]
 
 @dataclass(frozen=True)
 class Scan:
-    """Values and slopes over `ERRORS` (prediction minus target) at one target."""
+    """Values and slopes over `ERRORS` (prediction minus the best one) at one target."""
 
     target: float
+    best: float
     values: np.ndarray
     slopes: np.ndarray
 
@@ -63,7 +64,8 @@ def _errors(context: Context) -> np.ndarray:
 
 def _scan(context: Context, target: float) -> Scan | None:
     seen = _curve(context, target, _errors(context))
-    return None if seen is None else Scan(target, *seen)
+    best = float(context.problem.ideal(np.asarray(target)))
+    return None if seen is None else Scan(target, best, *seen)
 
 
 def _curve(
@@ -72,7 +74,8 @@ def _curve(
     columns = context.problem.y_pred.shape[1]
     if context.rowwise:
         y = np.full((len(errors), columns), target, "float32")
-        seen = context.per_row(y, (y + errors[:, None]).astype("float32"))
+        p = context.problem.ideal(y) + errors[:, None]
+        seen = context.per_row(y, p.astype("float32"))
         if not seen.ran or seen.value.shape != (len(errors),):
             return None
         slopes = seen.slopes if seen.gradient is not None else np.zeros((len(errors), 1))
@@ -80,7 +83,8 @@ def _curve(
     spread = np.linspace(-1, 1, ROWS * columns).reshape(ROWS, columns) * min(1.0, abs(target) or 1)
     y = (target + spread).astype("float32")
     thinned = errors if len(errors) < 100 else errors[::4]
-    each = [context.evaluator.reduced(y, (y + error).astype("float32")) for error in thinned]
+    best = context.problem.ideal(y)
+    each = [context.evaluator.reduced(y, (best + error).astype("float32")) for error in thinned]
     values = np.interp(errors, thinned, [seen.scalar for seen in each])
     slopes = np.interp(errors, thinned, [float(np.sum(seen.slopes)) for seen in each])
     return values, slopes
@@ -111,7 +115,7 @@ def _evidence(context: Context, scan: Scan, indices: list[int], note: str) -> Ev
         context.backend,
         "eager" if context.backend == "torch" else "compiled",
         [scan.target] * len(indices),
-        [round(float(scan.target + error), 6) for error in errors],
+        [round(float(scan.best + error), 6) for error in errors],
         [float(scan.values[index]) for index in indices],
         [float(scan.slopes[index]) for index in indices],
         note,
@@ -221,9 +225,10 @@ def _tail(context: Context, scan: Scan) -> Finding | None:
 
 def _dead_far_out(context: Context, error: float) -> Finding | None:
     y = context.problem.y_true
-    p = (y + error).astype("float32")
+    perfect = context.problem.ideal(y)
+    p = (perfect + error).astype("float32")
     seen = context.evaluator.reduced(y, p)
-    best = context.evaluator.reduced(y, y).scalar
+    best = context.evaluator.reduced(y, perfect).scalar
     low, high = context.problem.domain
     if p.min() < low or p.max() > high or not seen.finite or np.any(seen.slopes):
         return None
