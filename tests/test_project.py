@@ -97,7 +97,7 @@ def test_imports_point_one_way() -> None:
 def test_every_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    optional = [extras[name] for name in ("tensorflow", "jax", "torch", "cli")]
+    optional = [extras[name] for name in ("tensorflow", "jax", "torch", "cli", "check")]
     declared = {
         re.split(r"[^\w.-]", requirement)[0].lower()
         for requirement in sum(optional, project["dependencies"])

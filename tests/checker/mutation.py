@@ -145,7 +145,8 @@ def _rebuilt(loss: Any, function: Any, tree: ast.AST) -> Any:
     if not isinstance(loss, keras.losses.Loss):
         return changed
     mutated = type(type(loss).__name__, (type(loss),), {"call": changed, "__module__": __name__})
-    return mutated.from_config(loss.get_config())
+    config = {key: value for key, value in loss.get_config().items() if key != "name"}
+    return mutated.from_config(config)
 
 
 def compare(first: Any, second: Any, kind: str, domain: Any = None) -> Kind:

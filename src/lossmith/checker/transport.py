@@ -46,12 +46,20 @@ def _pickler(buffer: io.BytesIO) -> pickle.Pickler:
 
     class LossPickler(base):
         def reducer_override(self, value: Any) -> Any:
-            if isinstance(value, keras.losses.Loss) and not isinstance(value, Loss):
+            if isinstance(value, Loss):
+                return _made_again, (type(value), value.get_config())
+            if isinstance(value, keras.losses.Loss):
                 return _by_attributes(value)
             inherited = getattr(super(), "reducer_override", None)
             return NotImplemented if inherited is None else inherited(value)
 
     return LossPickler(buffer)
+
+
+def _made_again(cls: Any, config: dict[str, Any]) -> Loss:
+    """A loss of lossmith, whose own pickle refers to a class of a script by its name alone."""
+    made: Loss = cls.from_config(config)
+    return made
 
 
 def _by_attributes(loss: Any) -> tuple[Any, ...]:

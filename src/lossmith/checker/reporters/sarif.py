@@ -4,11 +4,11 @@ The standard: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lossmith
 from lossmith.checker.report import Finding, Report, Rule
 from lossmith.checker.reporters.links import rule_page, shown_path
 from lossmith.checker.rules import RULES
@@ -25,7 +25,7 @@ def render(reports: Sequence[Report], refused: Mapping[str, str]) -> str:
         "tool": {
             "driver": {
                 "name": "lossmith",
-                "version": lossmith.__version__,
+                "version": sys.modules["lossmith"].__version__,
                 "rules": [_rule(rule) for rule in rules],
             }
         },
