@@ -23,6 +23,18 @@ class Scaled(keras.losses.Loss):
         return self.doubled * ops.abs(y_true - y_pred)
 
 
+class KeptOtherwise(keras.losses.Loss):
+    """Keeps one hyperparameter under another name, and of the second only what follows from it."""
+
+    def __init__(self, scale: float = 2.0, power: float = 1.0) -> None:
+        super().__init__()
+        self.factor = scale
+        self.exponent = 2 * power
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.factor * ops.abs(y_true - y_pred) ** self.exponent
+
+
 def make_scaled(scale: float) -> Callable[..., Any]:
     def scaled(y_true: Any, y_pred: Any, power: int = 1, *, shift: float = 0.0) -> Any:
         return scale * ops.abs(y_true - y_pred) ** power + shift
@@ -49,6 +61,8 @@ def value(loss: Any) -> float:
         ),
         (Scaled(), {"scale": 2.0}, {"scale": 1.0}, 6.0),
         (keras.losses.Huber(delta=2.0), {"delta": 2.0}, {"delta": 1.0}, 2.5),
+        (KeptOtherwise(), {"scale": 2.0, "power": 1.0}, {"scale": 3.0}, 27.0),
+        (KeptOtherwise(5.0), {"scale": 5.0, "power": 1.0}, {"scale": 1.0}, 9.0),
         (ls.losses.huber, {"threshold": 1.0}, {"threshold": 2.0}, 4.0),
     ],
 )
@@ -61,6 +75,11 @@ def test_hyperparameters_are_found_and_changed(
     assert hyperparameters(changed) == {**found, **changes}
     assert value(changed) == pytest.approx(expected)
     assert value(loss) == before
+
+
+def test_a_hyperparameter_that_is_not_kept_as_given_is_known_by_its_default() -> None:
+    assert value(rebuild(KeptOtherwise(), power=0.5)) == pytest.approx(6.0)
+    assert hyperparameters(KeptOtherwise(power=0.5)) == {"scale": 2.0}
 
 
 def test_what_init_refuses_is_refused() -> None:

@@ -121,7 +121,35 @@ def _attributes(loss: Any) -> dict[str, Any]:
             for spelling in (name, f"_{name}"):
                 if spelling in holder:
                     found.setdefault(name, holder[spelling])
+        if name not in found:
+            found.update(_kept_otherwise(loss, name))
     return _values({**found, **vars(loss).get("_fn_kwargs", {})})
+
+
+def _kept_otherwise(loss: Any, name: str) -> dict[str, Any]:
+    """A number that `__init__` keeps under another name, or nowhere as it was given.
+
+    It is found by making the class with another value and looking where that ends up. One that
+    ends up nowhere is known only if all that follows from it is as the default makes it.
+    """
+    cls = type(loss)
+    default = inspect.signature(cls.__init__).parameters[name].default
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        return {}
+    try:
+        usual, other = cls(), cls(**{name: default / 2 + 0.217})
+    except Exception:
+        return {}
+    before, after, here = _numbers(usual), _numbers(other), _numbers(loss)
+    follows = [key for key in after if after[key] != before.get(key)]
+    for key in follows:
+        if after[key] == default / 2 + 0.217 and key in here:
+            return {name: here[key]}
+    return {name: default} if all(here.get(key) == before.get(key) for key in follows) else {}
+
+
+def _numbers(loss: Any) -> dict[str, Any]:
+    return {k: v for k, v in vars(loss).items() if isinstance(v, int | float | np.number)}
 
 
 def _init_parameters(cls: Any) -> list[str]:
