@@ -65,6 +65,20 @@ def test_backends_that_give_other_numbers_are_a_finding() -> None:
     assert "gradient" in finding.message
 
 
+def test_rounding_near_zero_is_no_disagreement() -> None:
+    def perfect_too(backend: str, perfect: float) -> BackendResult:
+        values = {"random": {"value": 2.0, "gradient": None}}
+        values["perfect prediction"] = {"value": perfect, "gradient": None}
+        return BackendResult(backend, probe_values=values)
+
+    rounded = [perfect_too("jax", 1.2e-7), perfect_too("torch", 3.6e-7)]
+    assert api._disagreements(rounded, Settings()) == []
+    (finding,) = api._disagreements(
+        [perfect_too("jax", 0.0), perfect_too("torch", 1e-3)], Settings()
+    )
+    assert "perfect prediction" in finding.message
+
+
 def test_nan_is_no_disagreement_but_a_fault_of_its_own() -> None:
     results = [seen("jax", math.nan), seen("torch", 1.0)]
     assert api._disagreements(results, Settings()) == []

@@ -1,4 +1,6 @@
+import doctest
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ def squared(y_true, y_pred):
 def absolute(y_true, y_pred):
     return abs(y_true - y_pred)
 """
+
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -142,3 +147,17 @@ def test_a_file_without_losses_is_told(losses: Path, monkeypatch: pytest.MonkeyP
     told = " ".join(result.stdout.split())
     assert "No loss was found in two_losses.py" in told
     assert told.endswith("0 losses checked: 1 not checked")
+
+
+def test_the_session_in_the_readme_is_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ((code, command, shown),) = re.findall(
+        r"```python\n(# course_losses\.py\n.*?)```.*?\$ lossmith check (.*?)\n(.*?)```",
+        README,
+        re.S,
+    )
+    (tmp_path / "course_losses.py").write_text(code, encoding="utf-8")
+    result = run(*command.split())
+    assert result.exit_code == 1
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.OutputChecker().check_output(shown, result.stdout, options), result.stdout

@@ -11,6 +11,7 @@ from lossmith.checker.hyperparameters import hyperparameters
 from lossmith.checker.probes import pairs, scan
 from lossmith.checker.probes.hyperparameters import larger, rebuilt
 from lossmith.checker.report import Card, CardRow
+from lossmith.checker.targets import UNDER_LINKS
 
 _WORDS = {
     "pull": "pulls together",
@@ -45,8 +46,9 @@ def _at_perfect(context: Context) -> Iterator[tuple[str, CardRow]]:
     problem = context.problem
     if problem.perfect is None:
         return
-    if problem.ideal(np.asarray(2.0)) != 2.0:
-        yield "best prediction", CardRow("the logarithm of the target", "targets from 0.5 to 5")
+    for words, inverse in UNDER_LINKS.items():
+        if problem.ideal is inverse:
+            yield "best prediction", CardRow(words, "targets from 0.5 to 5")
     best = context.evaluator.reduced(problem.y_true, problem.perfect)
     yield "at a perfect prediction", CardRow(_number(best.scalar), "the random targets")
 

@@ -131,9 +131,10 @@ class Evaluator:
         shapes = tuple(np.shape(array) for array in arrays)
         try:
             traced = jax.make_jaxpr(lambda y, p: self._reduced(y, p))(*arrays)
-        except Exception:
+            constants = [np.asarray(constant).tobytes() for constant in traced.consts]
+        except Exception:  # a loss that keeps tensors of an earlier trace fails only here
             return False
-        program = f"{traced.jaxpr} {[np.asarray(constant).tobytes() for constant in traced.consts]}"
+        program = f"{traced.jaxpr} {constants}"
         return self._traces.setdefault(shapes, program) == program
 
     def compiled(self, *batches: tuple[Any, Any]) -> list[Observation]:

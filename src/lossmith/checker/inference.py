@@ -12,7 +12,15 @@ from lossmith.checker.context import Context
 from lossmith.checker.evaluate import Evaluator, Observation
 from lossmith.checker.report import Finding
 from lossmith.checker.settings import TARGETS, Settings, Target
-from lossmith.checker.targets import ROWS, Case, Problem, build, log_rates
+from lossmith.checker.targets import (
+    ROWS,
+    UNDER_LINKS,
+    Case,
+    Inverse,
+    Problem,
+    build,
+    positive_under,
+)
 from lossmith.core import Loss
 
 _KERAS: dict[str, Target] = {
@@ -66,8 +74,9 @@ def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool
     problem, seen = _that_runs(evaluator, settings, kind)
     if problem is None:
         return Choice(kind, False, None, [_unfit(evaluator, kind, seen, settings)])
-    if _takes_log_rates(evaluator, problem):
-        problem = log_rates(problem.y_pred.shape[1], settings.seed)
+    inverse = _link(evaluator, problem)
+    if inverse is not None:
+        problem = positive_under(inverse, problem.y_pred.shape[1], settings.seed)
     problem = _with_batch(problem, settings)
     context = Context(evaluator, problem, settings, certain)
     narrowed = _positive_only(context)
@@ -76,25 +85,29 @@ def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool
     return Choice(kind, False, narrowed, [_positive_finding(context)])
 
 
-def _takes_log_rates(evaluator: Evaluator, problem: Problem) -> bool:
-    """Whether the best prediction for a target is its logarithm, as under a Poisson likelihood."""
+def _link(evaluator: Evaluator, problem: Problem) -> Inverse | None:
+    """What the best prediction for a positive target is, if that is not the target itself."""
     if problem.kind != "regression" or problem.perfect is None:
-        return False
+        return None
 
     def cost(target: float, prediction: float) -> float:
         y, p = (np.full(problem.y_pred.shape, each, "float32") for each in (target, prediction))
         return evaluator.reduced(y, p).scalar
 
-    return all(
-        cost(target, math.log(target)) < cost(target, target)
-        and all(
-            cost(target, math.log(target))
-            < cost(target, math.log(target) + near)
-            < cost(target, math.log(target) + far)
-            for near, far in ((-0.1, -0.5), (0.1, 0.5))
+    def is_best(inverse: Inverse, target: float) -> bool:
+        best = float(inverse(np.asarray(target)))
+        least = cost(target, best)
+        return least < cost(target, target) and all(
+            least < cost(target, best + near) < cost(target, best + far)
+            for near, far in ((-0.1, -0.3), (0.1, 0.3))
         )
-        for target in (5.0, 0.5, 2.0, 1.5)
+
+    fitting = (
+        inverse
+        for inverse in UNDER_LINKS.values()
+        if all(is_best(inverse, target) for target in (5.0, 0.5, 2.0, 1.5))
     )
+    return next(fitting, None)
 
 
 def _that_runs(

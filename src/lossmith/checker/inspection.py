@@ -9,7 +9,7 @@ import numpy as np
 
 from lossmith.checker import inference, rules
 from lossmith.checker.card import measure
-from lossmith.checker.context import Context
+from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, fast_start
 from lossmith.checker.probes import (
     batch,
@@ -25,6 +25,7 @@ from lossmith.checker.probes import (
 from lossmith.checker.probes import hyperparameters as hyper
 from lossmith.checker.report import BackendResult, Card, Finding
 from lossmith.checker.settings import Settings
+from lossmith.checker.targets import Case
 
 Probe = Callable[[Context], Iterable[Finding]]
 
@@ -175,11 +176,25 @@ def _for_comparison(context: Context) -> tuple[dict[str, Any], dict[str, Any]]:
         seen = context.at(case)
         if case.role not in ("random", "perfect", "wrong") or not seen.ran:
             continue
-        smooth = case.role == "random" and seen.finite and seen.gradient is not None
+        smooth = case.role == "random" and seen.finite and _is_smooth(context, case)
         values[case.name] = {"value": seen.scalar, "gradient": seen.gradient if smooth else None}
         if np.size(case.y_pred) <= 64:
             inputs[case.name] = {"y_true": case.y_true, "y_pred": case.y_pred}
     return values, inputs
+
+
+def _is_smooth(context: Context, case: Case) -> bool:
+    """Whether the gradient stays about the same a little to either side."""
+    gradient = context.at(case).gradient
+    if gradient is None:
+        return False
+    beside = (
+        context.evaluator.reduced(case.y_true, (case.y_pred * (1 + step)).astype("float32"))
+        for step in (-1e-3, 1e-3)
+    )
+    return all(
+        seen.gradient is not None and close(seen.gradient, gradient, 0.05) for seen in beside
+    )
 
 
 def with_note(finding: Finding, note: str) -> Finding:

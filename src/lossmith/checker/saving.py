@@ -130,7 +130,10 @@ def _other_hyperparameters(loss: Any, inputs: list[Trial]) -> dict[str, Any]:
     usual = values(loss, "compile", inputs)
     changes: dict[str, Any] = {}
     for name, value in _bound(loss).items():
+        default = _default(loss, name)
         for candidate in variations(value):
+            if type(candidate) is type(default) and candidate == default:
+                continue  # what is forgotten comes back as the default
             together = {**changes, name: candidate}
             if _tells(usual, _values_with(loss, {name: candidate}, inputs)) and np.all(
                 np.isfinite(_values_with(loss, together, inputs))
@@ -138,6 +141,12 @@ def _other_hyperparameters(loss: Any, inputs: list[Trial]) -> dict[str, Any]:
                 changes = together
                 break
     return changes
+
+
+def _default(loss: Any, name: str) -> Any:
+    """The number or flag that `__init__` takes for a hyperparameter that is not given."""
+    parameter = inspect.signature(type(loss).__init__).parameters.get(name)
+    return None if parameter is None else parameter.default
 
 
 def _values_with(loss: Any, changes: Mapping[str, Any], inputs: list[Trial]) -> list[float]:

@@ -17,6 +17,12 @@ ROWS = 6
 Link = Literal["identity", "sigmoid", "softmax", "positive"]
 Role = Literal["random", "perfect", "wrong", "extreme", "zero", "chance", "rare"]
 Domain = tuple[float, float]
+Inverse = Callable[[np.ndarray], np.ndarray]
+UNDER_LINKS: dict[str, Inverse] = {
+    "the logarithm of the target": np.log,
+    "minus the logarithm of the target": lambda y_true: -np.log(y_true),
+}
+"""Best predictions for positive targets, as of a Poisson or an exponential likelihood."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Problem:
     one_label_per_row: bool = False
     coupled: bool = False
     domain: Domain = (-math.inf, math.inf)
-    ideal: Callable[[np.ndarray], np.ndarray] = field(default=lambda y_true: y_true, repr=False)
+    ideal: Inverse = field(default=lambda y_true: y_true, repr=False)
 
 
 def build(
@@ -148,18 +154,18 @@ def _regression(rng: np.random.Generator, columns: int, domain: Domain) -> Probl
                    one_label_per_row=columns == 1, domain=domain)  # fmt: skip
 
 
-def log_rates(columns: int, seed: int = 0) -> Problem:
-    """Return the inputs of a regression on counts whose predictions are logarithms of the rate."""
+def positive_under(inverse: Inverse, columns: int, seed: int = 0) -> Problem:
+    """Return the inputs of a regression on positive targets that are predicted under a link."""
     plain = _regression(np.random.default_rng(seed), columns, (0.0, math.inf))
-    cases = [replace(case, y_pred=np.log(case.y_pred)) for case in plain.cases]
+    cases = [replace(case, y_pred=inverse(case.y_pred)) for case in plain.cases]
     none_counted = Case("target zero", np.zeros_like(plain.y_true), cases[0].y_pred, "zero")
     return replace(
         plain,
         y_pred=cases[0].y_pred,
         cases=(*cases, none_counted),
         link="identity",
-        perfect=np.log(plain.y_true),
-        ideal=np.log,
+        perfect=inverse(plain.y_true),
+        ideal=inverse,
     )
 
 

@@ -4,12 +4,10 @@ from pathlib import Path
 
 from lossmith.checker.report import Rule
 
-DOCUMENTATION = "https://lossmith.readthedocs.io/en/latest/rules"
-
 
 def rule_page(rule: Rule) -> str:
-    """The address of the page that shows a failing loss, and the mended one."""
-    return f"{DOCUMENTATION}/{rule.code}/"
+    """The page of lossmith's source that shows a failing loss, and the mended one."""
+    return f"docs/rules/{rule.code}.md"
 
 
 def shown_path(file: str) -> str:

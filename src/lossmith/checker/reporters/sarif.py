@@ -53,7 +53,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "id": rule.code,
         "name": "".join(word.capitalize() for word in rule.name.split("-")),
         "shortDescription": {"text": rule.summary},
-        "helpUri": rule_page(rule),
+        "help": {"text": f"{rule.summary} See {rule_page(rule)}."},
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},
     }
 
