@@ -51,7 +51,7 @@ def reads(y_true, y_pred):
     input("a number? ")
     return ops.mean(ops.square(y_true - y_pred), axis=-1)
 """
-ONE = installed_backends()[-1:]
+ONE = [min(installed_backends())]  # jax, the quickest to import, if it is there
 
 
 @pytest.fixture(scope="module")
