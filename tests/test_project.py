@@ -29,9 +29,9 @@ LAYERS = [
     {"distances"},
     {"allpairs"},
     {"losses"},
-    {"siamese", "report", "datasets", "check", "sweep"},
+    {"siamese", "report", "datasets", "checker", "sweep"},
     {"__init__"},
-    {"lossmith_cli"},
+    {"lossmith_cli", "pytest_lossmith"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 ENTRY_POINTS = {"__init__", "__main__"}
@@ -108,7 +108,7 @@ def test_imports_point_one_way() -> None:
 def test_every_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    optional = [extras[name] for name in ("tensorflow", "jax", "torch", "cli")]
+    optional = [extras[name] for name in ("tensorflow", "jax", "torch", "cli", "check")]
     declared = {
         re.split(r"[^\w.-]", requirement)[0].lower()
         for requirement in sum(optional, project["dependencies"])

@@ -4,7 +4,7 @@ Import lossmith before Keras and it chooses an installed backend (`KERAS_BACKEND
 """
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 from lossmith import distances, losses, siamese
 from lossmith.core import (
@@ -27,6 +27,7 @@ __all__ = [
     "NonNegative",
     "Positive",
     "UnitInterval",
+    "check",
     "distances",
     "get",
     "loss",
@@ -35,8 +36,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     """Load the parts that not everybody needs when they are first used."""
+    if name == "check":
+        return importlib.import_module("lossmith.checker.api").check
     if name in ("datasets", "report"):
         return importlib.import_module(f"lossmith.{name}")
     known = [*__all__, *(f"losses.{loss}" for loss in losses.__all__)]

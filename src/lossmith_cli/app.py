@@ -13,6 +13,7 @@ from lossmith_cli.arguments import (
     parse_hyperparameters,
     parse_image_size,
 )
+from lossmith_cli.check import check
 from lossmith_cli.messages import plain_errors
 from lossmith_cli.start_up import start_up
 
@@ -277,3 +278,6 @@ def list_losses(as_json: AsJson = False) -> None:
             from lossmith_cli.catalogue import show_losses
 
         show_losses(as_json)
+
+
+app.command()(check)

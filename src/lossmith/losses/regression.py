@@ -175,7 +175,7 @@ class LogCosh(Loss):
         """`log(cosh(e))` of each entry, without overflow."""
         error = _flat(y_pred - y_true)
         size = ops.abs(error)
-        near = ops.clip(size, 0.0, _LINEAR_FROM)
+        near = ops.abs(ops.clip(error, -_LINEAR_FROM, _LINEAR_FROM))
         # cosh(e) = 1 + expm1(e)^2 / (2 exp(e)) does not cancel near 0.
         growth = ops.expm1(near)
         excess = ops.square(growth) / (2.0 * (1.0 + growth))
