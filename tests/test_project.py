@@ -35,6 +35,8 @@ LAYERS = [
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 ENTRY_POINTS = {"__init__", "__main__"}
+PLUGINS = {"pytest": "pytest_lossmith"}
+"""Programs that import a part of ours themselves, so that the part need not ask for them."""
 
 
 def test_importing_lossmith_loads_no_heavy_library(fresh_process: Callable[..., Any]) -> None:
@@ -119,6 +121,7 @@ def test_every_library_is_declared() -> None:
         for module in MODULES
         for root in {name.split(".")[0] for name in imported_names(module)}
         if root not in sys.stdlib_module_names | PACKAGES
+        and part_of(name_of(module)) != PLUGINS.get(root)
         and declared.isdisjoint(name.lower() for name in [root, *distributions.get(root, [])])
     }
     assert undeclared == set()
