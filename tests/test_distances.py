@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from gradients import SHAPE_ERRORS, open_shapes, to_numpy, value_and_gradient
+from gradients import SHAPE_ERRORS, compiled, open_shapes, to_numpy, value_and_gradient
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -79,6 +79,13 @@ def test_gradients_are_finite(pair):
 def test_the_cosine_distance_does_not_depend_on_the_length(scale):
     value = distances.cosine(A[:5] * np.float32(scale), B)
     np.testing.assert_allclose(to_numpy(value), to_numpy(distances.cosine(A[:5], B)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_distance_is_compiled_whole(name):
+    tensors = ops.convert_to_tensor(A[:5]), ops.convert_to_tensor(B)
+    value = compiled(distances.get(name))(*tensors)
+    np.testing.assert_allclose(to_numpy(value), to_numpy(distances.get(name)(A[:5], B)), rtol=1e-6)
 
 
 def test_zero_vectors():

@@ -40,7 +40,8 @@ def directions(vectors: Any) -> tuple[Any, Any]:
 
     Scaling by the largest entry first keeps the squares of any vector within range.
     """
-    largest = ops.max(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
+    # Not ops.max: PyTorch's compiler cannot follow it.
+    largest = ops.amax(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
     scaled = vectors / ops.where(largest > 0, largest, ops.ones_like(largest))
     length = square_root(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
     exists = ops.greater(length, 0)
