@@ -18,6 +18,7 @@ from lossmith.checker.probes import (
     execution,
     finite,
     gradient,
+    identities,
     pairs,
     reach,
     scan,
@@ -57,7 +58,7 @@ PROBES: dict[str, Probe] = {
     "shapes": reach.probe_shapes,
     "effect": hyper.probe_effect,
     "domain": hyper.probe_domain,
-    "identities": hyper.probe_identities,
+    "identities": identities.probe_identities,
     "variants": hyper.probe_variants,
 }
 """Every probe by the name under which its time is reported, in the order they run."""

@@ -126,6 +126,7 @@ def probe_boxes(context: Context) -> Iterator[Finding]:
     if problem.kind != "boxes" or not context.random.finite_value:
         return
     y = problem.y_true
+    yield from _perfect_boxes(context)
     shifts = np.linspace(0.0, 3.0, 25)
     for direction in ((1, 1), (1, -1), (-1, -1), (1, 0)):
         moved = [(y + shift * np.tile(direction, 2)).astype("float32") for shift in shifts]
@@ -147,6 +148,34 @@ def probe_boxes(context: Context) -> Iterator[Finding]:
                 severity=context.directed,
             )  # fmt: skip
             return
+
+
+def _perfect_boxes(context: Context) -> Iterator[Finding]:
+    """A box that is right costs the same whatever its size, and nothing turned costs less."""
+    y = context.problem.y_true
+    right = context.evaluator.unreduced(y, y)
+    turned = context.evaluator.reduced(y, y[:, [2, 3, 0, 1]])
+    best = context.evaluator.reduced(y, y).scalar
+    if right.finite_value and right.value.shape[:1] == (ROWS,) and np.ptp(right.value) > 1e-3:
+        yield rules.finding(
+            rules.WRONG_MINIMUM,
+            f"Boxes that are right cost between {right.value.min():.4g} and "
+            f"{right.value.max():.4g}, depending on their size.",
+            context.evidence(y, y, right),
+            consequence="small boxes, or large ones, are trained away from where they belong",
+            remedy="measure the areas and the overlap in the same way",
+            severity=context.directed,
+        )
+    elif turned.finite_value and turned.scalar < best - 1e-3:
+        yield rules.finding(
+            rules.WRONG_MINIMUM,
+            f"Boxes with their corners swapped cost {turned.scalar:.4g}, less than the right "
+            f"ones ({best:.4g}).",
+            context.evidence(y, y[:, [2, 3, 0, 1]], turned),
+            consequence="the model is rewarded for boxes of negative width and height",
+            remedy="clip widths and heights at 0 before multiplying them",
+            severity="warning",
+        )
 
 
 def probe_scores(context: Context) -> Iterator[Finding]:
