@@ -37,6 +37,7 @@ PROBES: dict[str, Probe] = {
     "scan": scan.probe_scan,
     "gradcheck": scan.probe_gradcheck,
     "path": direction.probe_path,
+    "every class": direction.probe_every_class,
     "floor": direction.probe_floor,
     "descent": direction.probe_descent,
     "boxes": direction.probe_boxes,

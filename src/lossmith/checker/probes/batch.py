@@ -45,7 +45,7 @@ def _scalar(context: Context) -> Iterator[Finding]:
         yield rules.finding(
             rules.SCALAR_OUTPUT, "The loss returns one number for the whole batch.", evidence
         )
-    elif context.averages_rows:
+    elif context.averages_rows and not context.declared_batchwise:
         yield rules.finding(
             rules.WEIGHT_IGNORED,
             "The loss is a mean over the samples taken inside the formula: of several weights "
@@ -55,7 +55,7 @@ def _scalar(context: Context) -> Iterator[Finding]:
             "samples of weight 0 still train",
             remedy=_PER_SAMPLE,
         )
-    elif close(whole, alone.sum()):
+    elif close(whole, alone.sum()) and not context.declared_batchwise:
         yield rules.finding(
             rules.WEIGHT_IGNORED,
             "The loss is a sum over the samples taken inside the formula: of several weights "

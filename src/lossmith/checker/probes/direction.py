@@ -89,6 +89,29 @@ def _label(row: np.ndarray) -> str:
     return str(np.asarray(row).ravel()[:6].tolist())
 
 
+def probe_every_class(context: Context) -> Iterator[Finding]:
+    """High scores for every class cost more than a high score for the right one only."""
+    problem = context.problem
+    several = "categorical" in problem.kind and problem.kind.endswith("logits")
+    if not several or context.settings.adversarial or problem.perfect is None:
+        return
+    everything = np.full_like(problem.perfect, problem.perfect.max())
+    seen = context.evaluator.reduced(problem.y_true, everything)
+    right = context.evaluator.reduced(problem.y_true, problem.perfect)
+    spread = context.random.scalar - right.scalar
+    if seen.finite_value and right.finite_value and seen.scalar - right.scalar < 1e-3 * spread:
+        yield rules.finding(
+            rules.WRONG_MINIMUM,
+            f"High scores for every class at once cost {seen.scalar:.4g}, no more than the right "
+            f"answer ({right.scalar:.4g}).",
+            context.evidence(problem.y_true, everything, seen),
+            consequence="all scores grow together, and the model tells no class from another",
+            remedy="normalise over the classes with log_softmax, or add the term of the classes "
+            "that are wrong",
+            severity=context.directed,
+        )
+
+
 def probe_floor(context: Context) -> Iterator[Finding]:
     """Nothing near a perfect prediction is cheaper than it."""
     problem = context.problem
@@ -267,7 +290,7 @@ def _descend(context: Context) -> tuple[np.ndarray, np.ndarray, Observation | No
     if problem.kind == "regression" and problem.domain[0] == -np.inf:
         start = (problem.y_true + np.where(problem.y_pred > 0, 3.0, -3.0)).astype("float32")
     free = to_free(start, problem.link)
-    first, second, rate = np.zeros_like(free), np.zeros_like(free), 0.1
+    first, second = np.zeros_like(free), np.zeros_like(free)
     p, before = start, _distances(context, start).mean()
     for step in range(1, 161):
         seen = context.evaluator.reduced(problem.y_true, p)
@@ -280,6 +303,7 @@ def _descend(context: Context) -> tuple[np.ndarray, np.ndarray, Observation | No
             return start, p, None
         first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
         corrected = second / (1 - 0.999**step)
+        rate = 0.1 * min(1.0, (161 - step) / 60)  # smaller in the end, to settle in a corner
         free = free - rate * (first / (1 - 0.9**step)) / (np.sqrt(corrected) + 1e-8)
         p = to_prediction(free, problem.link).astype("float32")
     return start, p, context.evaluator.reduced(problem.y_true, p)

@@ -10,7 +10,7 @@ from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.hyperparameters import hyperparameters
 from lossmith.checker.probes import scan
 from lossmith.checker.probes.hyperparameters import larger, rebuilt
-from lossmith.checker.report import Finding
+from lossmith.checker.report import Finding, Severity
 from lossmith.checker.targets import ROWS, to_prediction
 
 _SLOPED = ("pinball", "quantile")
@@ -36,13 +36,14 @@ def probe_identities(context: Context) -> Iterator[Finding]:
         yield from _unit_interval(context)
 
 
-def _broken(context: Context, message: str, family: str) -> Finding:
+def _broken(context: Context, message: str, family: str, severity: Severity = "error") -> Finding:
     return rules.finding(
         rules.IDENTITY_BROKEN,
         message,
         context.evidence(context.problem.y_true, context.problem.y_pred, context.random),
         consequence=f"what is trained is not the {family} loss",
         remedy=f"compare the formula with the definition of the {family} loss",
+        severity=severity,
     )
 
 
@@ -73,11 +74,13 @@ def _huber(context: Context) -> Iterator[Finding]:
     """Beyond the threshold it is linear with a slope of the threshold, below it half a square."""
     for curve in scan.scans(context)[:1]:
         centre = len(scan.ERRORS) // 2
-        small, large = curve.values[centre + 4], curve.values[centre + 8]
-        linear = np.diff(curve.values[-4:])
-        if not close(large, 4 * small, 0.05) or not close(linear[0], linear[-1], 0.02):
-            yield _broken(context, "The loss is not a square for errors below 0.4 and a straight "
-                          "line for errors of 8.", "Huber")  # fmt: skip
+        for values in (curve.values, curve.values[::-1]):
+            small, large = values[centre + 4], values[centre + 8]
+            linear = np.diff(values[-4:])
+            if not close(large, 4 * small, 0.05) or not close(linear[0], linear[-1], 0.02):
+                yield _broken(context, "The loss is not a square for errors below 0.4 and a "
+                              "straight line for errors of 8, on both sides.", "Huber")  # fmt: skip
+                return
 
 
 def _focal(context: Context) -> Iterator[Finding]:
@@ -118,7 +121,7 @@ def _balance(context: Context) -> Iterator[Finding]:
     if close(*ratios) and not close(ratios[0], 1.0):
         yield _broken(context, f"`alpha` multiplies both labels by {ratios[0]:.3g} when it is "
                       "halved; it is to weigh label 1 with alpha and label 0 with 1 - alpha.",
-                      "focal")  # fmt: skip
+                      "focal", "warning")  # fmt: skip
 
 
 def _focal_labels(context: Context) -> tuple[int, ...]:
@@ -145,7 +148,7 @@ def _cost(context: Context, evaluator: Evaluator, label: int, share: float) -> f
 
 
 def _tversky(context: Context) -> Iterator[Finding]:
-    """A larger alpha makes false positives dearer."""
+    """A larger alpha makes false positives dearer, though some code has it the other way round."""
     alpha = hyperparameters(context.evaluator.original).get("alpha")
     if context.problem.kind != "segmentation" or not isinstance(alpha, float):
         return
@@ -158,7 +161,7 @@ def _tversky(context: Context) -> Iterator[Finding]:
     if after < before - 1e-4:
         yield _broken(context, f"With a larger alpha, {larger(alpha):.3g}, a prediction with false "
                       f"positives only costs {after:.4g} instead of {before:.4g}: alpha weighs "
-                      "what was missed.", "Tversky")  # fmt: skip
+                      "what was missed.", "Tversky", "warning")  # fmt: skip
 
 
 def _cross_entropy(context: Context) -> Iterator[Finding]:
