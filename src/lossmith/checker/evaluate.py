@@ -90,7 +90,8 @@ class Evaluator:
         self.backend: str = keras.backend.backend()
         self.loss = as_keras_loss(loss) if entry == "compile" or isinstance(loss, str) else loss
         self.not_compilable: str | None = None
-        self._programs: dict[str, Program] = {}
+        self._programs: dict[tuple[str, bool], Program] = {}
+        self._first: Any = None
         self._calls: Counter[Any] = Counter()
         self._traces: dict[Any, str] = {}
 
@@ -105,10 +106,7 @@ class Evaluator:
         return self._run("masked", self._masked, y_true, y_pred, np.asarray(mask, bool))
 
     def unreduced(self, y_true: Any, y_pred: Any) -> Observation:
-        """What the formula returns before Keras weighs and reduces it.
-
-        JAX has it from the program of the reduced loss, for compiling another is what takes time.
-        """
+        """What the formula returns before Keras weighs and reduces it."""
         if self.backend == "jax" and self.reduced(y_true, y_pred).ran:
             values = self._beside_the_reduced(y_true, y_pred)
             if values is not None:
@@ -116,9 +114,15 @@ class Evaluator:
         return self._run("unreduced", self._unreduced, y_true, y_pred)
 
     def _beside_the_reduced(self, y_true: Any, y_pred: Any) -> Any:
-        if self.not_compilable is not None:
+        """The values that the program of the reduced loss returns too, for the first shape only.
+
+        Compiling a program for them alone takes longer than all that is computed; in the program
+        of every shape they would make each of those slower to compile.
+        """
+        shapes = ("reduced", np.shape(y_true), np.shape(y_pred))
+        if shapes != self._first or self.not_compilable is not None:
             return None
-        program = self._program("reduced", self._reduced)
+        program = self._program(shapes, self._reduced)
         with _quiet():
             return program(_tensor(y_true), _tensor(y_pred))[2]
 
@@ -222,10 +226,11 @@ class Evaluator:
         arrays = (y_true, y_pred, *more)
         shapes = (name, *(np.shape(array) for array in arrays))
         self._calls[shapes] += 1
+        self._first = self._first or shapes
         with _quiet():
             if self._should_compile(shapes):
                 try:
-                    return _observe(self._program(name, function), arrays)
+                    return _observe(self._program(shapes, function), arrays)
                 except Exception as error:
                     self.not_compilable = failed(error).error
             try:
@@ -238,12 +243,13 @@ class Evaluator:
             return False
         return self.backend == "jax" or self._calls[shapes] > _WARM
 
-    def _program(self, name: str, function: Any) -> Program:
-        if name not in self._programs:
-            beside = self._unreduced if name == "reduced" else None
+    def _program(self, shapes: tuple[Any, ...], function: Any) -> Program:
+        key = (shapes[0], shapes == self._first)
+        if key not in self._programs:
+            beside = self._unreduced if key == ("reduced", True) else None
             program = _with_gradient(self.backend, function, beside)
-            self._programs[name] = _compiled(self.backend, program)
-        return self._programs[name]
+            self._programs[key] = _compiled(self.backend, program)
+        return self._programs[key]
 
 
 def _observe(program: Program, arrays: tuple[Any, ...]) -> Observation:

@@ -73,12 +73,14 @@ def _pinball(context: Context) -> Iterator[Finding]:
 def _huber(context: Context) -> Iterator[Finding]:
     """Beyond the threshold it is linear with a slope of the threshold, below it half a square."""
     for curve in scan.scans(context)[:1]:
-        centre = len(scan.ERRORS) // 2
-        for values in (curve.values, curve.values[::-1]):
-            small, large = values[centre + 4], values[centre + 8]
-            linear = np.diff(values[-4:])
-            if not close(large, 4 * small, 0.05) or not close(linear[0], linear[-1], 0.02):
-                yield _broken(context, "The loss is not a square for errors below 0.4 and a "
+        sides = [side[len(scan.ERRORS) // 2 :] for side in (curve.values, curve.values[::-1])]
+        if all(close(side[160], 4 * side[80], 0.02) for side in sides):
+            return  # the threshold lies beyond the errors that were tried
+        for side in sides:
+            squared = close(side[2], 4 * side[1], 0.05)
+            straight = close(side[160] - side[150], side[150] - side[140], 0.02)
+            if not (squared and straight):
+                yield _broken(context, "The loss is not a square for errors below 0.1 and a "
                               "straight line for errors of 8, on both sides.", "Huber")  # fmt: skip
                 return
 
