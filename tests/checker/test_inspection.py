@@ -274,6 +274,27 @@ def test_a_loss_that_needs_another_kind_of_target_is_told_which() -> None:
     assert "'pair'" in finding.remedy
 
 
+def test_a_loss_of_entries_is_no_loss_of_embeddings() -> None:
+    found = inspect(lambda y_true, y_pred: ops.square(y_true - y_pred), Settings("embedding"))
+    assert [finding.rule.code for finding in found.findings] == ["LSM902"]
+
+
+def test_a_loss_that_raises_on_everything_is_not_blamed_on_the_last_kind_tried() -> None:
+    def broken(y_true, y_pred):
+        raise KeyError("my own words")
+
+    (finding,) = inspect(broken, Settings()).findings
+    assert finding.rule.code == "LSM901"
+    assert "no kind of target" in finding.message
+    assert "my own words" in finding.message
+
+
+@pytest.mark.parametrize("returned", [None, "text"])
+def test_a_loss_that_returns_no_tensor_is_told_what_it_returns(returned) -> None:
+    (finding,) = inspect(lambda y_true, y_pred: returned, Settings("regression")).findings
+    assert f"returns {returned!r}" in finding.message
+
+
 def test_a_batch_tells_the_kind_of_target() -> None:
     y = np.asarray([[0.0], [1.0], [1.0], [0.0]])
     p = np.asarray([[0.2], [0.7], [0.6], [0.1]])
