@@ -103,6 +103,50 @@ def over_the_samples(y_true, y_pred):
     return ops.mean(ops.square(y_true - y_pred), axis=0)
 
 
+@wrong("LSM207", "binary")
+def negatives_of_every_label(y_true, y_pred):
+    p = ops.clip(y_pred, 1e-7, 1 - 1e-7)
+    return -ops.mean(5.0 * y_true * ops.log(p) + (1 + y_true) * ops.log(1 - p), axis=-1)
+
+
+@wrong("LSM207", "plus_minus")
+def square_of_the_margin(y_true, y_pred):
+    return ops.mean(ops.square(ops.maximum(y_true * y_pred - 1.0, 0.0)), axis=-1)
+
+
+@wrong("LSM209", "plus_minus")
+def hinge_without_its_floor(y_true, y_pred):
+    return ops.mean(1.0 - y_true * y_pred, axis=-1)
+
+
+@wrong("LSM206", "pair")
+def margin_of_pairs_without_hinge(y_true, y_pred):
+    same = ops.reshape(y_true, (-1,))
+    d = ops.sqrt(ops.sum(ops.square(y_pred[:, 0] - y_pred[:, 1]), axis=-1) + 1e-6)
+    return same * ops.square(d) + (1 - same) * ops.square(1.0 - d)
+
+
+def _squares_and_same(y_true, y_pred):
+    labels = ops.reshape(y_true, (-1,))
+    square = ops.sum(ops.square(y_pred[:, None] - y_pred[None, :]), axis=-1)
+    return square, ops.cast(labels[:, None] == labels[None, :], "float32")
+
+
+@wrong("LSM207", "embedding")
+def others_rewarded_nearby(y_true, y_pred):
+    square, same = _squares_and_same(y_true, y_pred)
+    far = ops.square(ops.relu(1.0 - ops.sqrt(square + 1e-6)))
+    return ops.mean(same * square - (1.0 - same) * far, axis=-1)
+
+
+@wrong("LSM210", "embedding")
+def left_out_with_the_wrong_sign(y_true, y_pred):
+    square, same = _squares_and_same(y_true, y_pred)
+    itself = ops.eye(ops.shape(square)[0])
+    log_share = -square - ops.logsumexp(-square + 1e9 * itself, axis=-1, keepdims=True)
+    return -ops.sum((same - itself) * log_share, axis=-1)
+
+
 @wrong("LSM308", "survival")
 def running_total(y_true, y_pred):
     risk = ops.reshape(y_pred, (-1,))

@@ -87,9 +87,9 @@ def _direction(values: np.ndarray) -> Pull:
 def _mixed(context: Context, pulls: dict[int, Pull]) -> Iterator[Finding]:
     for label in pulls:
         values = curve(context, label)
-        if _direction(values) != "mixed":
-            continue
         steps = np.diff(values)
+        if not _turns(context, values, steps):
+            continue
         minority = np.sign(steps) != np.sign(values[-1] - values[0])
         index = int(np.argmax(np.abs(steps) * minority))
         d = DISTANCES[[0, index, index + 1, -1]].astype("float32")
@@ -102,6 +102,15 @@ def _mixed(context: Context, pulls: dict[int, Pull]) -> Iterator[Finding]:
             remedy="a margin needs `ops.maximum(margin - d, 0)` before the square",
             severity=context.directed,
         )  # fmt: skip
+
+
+def _turns(context: Context, values: np.ndarray, steps: np.ndarray) -> bool:
+    """Whether a loss over `DISTANCES` turns around; a small price on long embeddings may."""
+    if context.problem.kind == "distance":
+        return _direction(values) == "mixed"
+    near = steps[DISTANCES[1:] <= 2.0]
+    rises, falls = near[near > 0].sum(), -near[near < 0].sum()
+    return bool(min(rises, falls) > 1e-4 + 0.1 * max(rises, falls))
 
 
 def _embedding_direction(context: Context, label: int) -> Pull:
