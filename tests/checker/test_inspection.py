@@ -339,6 +339,17 @@ def test_a_loss_that_returns_no_tensor_is_told_what_it_returns(returned) -> None
     assert f"returns {returned!r}" in finding.message
 
 
+@pytest.mark.parametrize(("sign", "meaning"), [(1, "an earlier event"), (-1, "a later event")])
+def test_the_card_says_what_a_higher_score_of_survival_means(sign, meaning) -> None:
+    def ranking(y_true, y_pred):
+        time, event, risk = y_true[:, 0], y_true[:, 1], sign * ops.reshape(y_pred, (-1,))
+        later = ops.cast(time[None, :] > time[:, None], "float32") * event[:, None]
+        return ops.sum(ops.softplus(risk[None, :] - risk[:, None]) * later, axis=1)
+
+    card = inspect(ranking, Settings("survival")).card
+    assert card.rows["a higher score means"].value == meaning
+
+
 def test_a_batch_tells_the_kind_of_target() -> None:
     y = np.asarray([[0.0], [1.0], [1.0], [0.0]])
     p = np.asarray([[0.2], [0.7], [0.6], [0.1]])

@@ -21,7 +21,7 @@ def probe_pairs(context: Context) -> Iterator[Finding]:
     if kind not in ("distance", "pair") or settings.adversarial or not context.random.finite:
         return
     pulls = directions(context)
-    yield from _mixed(context, pulls)
+    yield from _mixed(context)
     shown = context.evidence(context.problem.y_true, context.problem.y_pred, context.random)
     kinds = set(pulls.values())
     if kinds == {"pull"} or kinds == {"push"}:
@@ -84,8 +84,8 @@ def _direction(values: np.ndarray) -> Pull:
     return "pull" if rises > falls else "push"
 
 
-def _mixed(context: Context, pulls: dict[int, Pull]) -> Iterator[Finding]:
-    for label in pulls:
+def _mixed(context: Context) -> Iterator[Finding]:
+    for label in (0, 1):
         values = curve(context, label)
         steps = np.diff(values)
         if not _turns(context, values, steps):
