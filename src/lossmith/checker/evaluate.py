@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lossmith.checker.programs import Program, compiled, compiled_step, with_gradient
 from lossmith.checker.settings import Entry
 from lossmith.core import Loss
 from lossmith.core.backend import keras
@@ -87,7 +88,8 @@ class Evaluator:
         self.backend: str = keras.backend.backend()
         self.loss = as_keras_loss(loss) if entry == "compile" or isinstance(loss, str) else loss
         self.not_compilable: str | None = None
-        self._programs: dict[str, Callable[..., tuple[Any, Any]]] = {}
+        self._programs: dict[tuple[str, bool], Program] = {}
+        self._first: Any = None
         self._calls: Counter[Any] = Counter()
         self._traces: dict[Any, str] = {}
 
@@ -103,7 +105,24 @@ class Evaluator:
 
     def unreduced(self, y_true: Any, y_pred: Any) -> Observation:
         """What the formula returns before Keras weighs and reduces it."""
+        if self.backend == "jax" and self.reduced(y_true, y_pred).ran:
+            values = self._beside_the_reduced(y_true, y_pred)
+            if values is not None:
+                return Observation(_numpy(values).astype("float64"), None)
         return self._run("unreduced", self._unreduced, y_true, y_pred)
+
+    def _beside_the_reduced(self, y_true: Any, y_pred: Any) -> Any:
+        """The values that the program of the reduced loss returns too, for the first shape only.
+
+        Compiling a program for them alone takes longer than all that is computed; in the program
+        of every shape they would make each of those slower to compile.
+        """
+        shapes = ("reduced", np.shape(y_true), np.shape(y_pred))
+        if shapes != self._first or self.not_compilable is not None:
+            return None
+        program = self._program(shapes, self._reduced)
+        with _quiet():
+            return program(_tensor(y_true), _tensor(y_pred))[2]
 
     def rows(self, y_true: Any, y_pred: Any) -> Observation:
         """One value per row of a per-sample loss, and the gradient of each row's own value."""
@@ -143,7 +162,7 @@ class Evaluator:
             if self.backend == "jax" and self.not_compilable is None:
                 return [self.reduced(*batches[0]), *map(self._traced, batches[1:])]
             try:
-                step = _compiled_step(self.backend, self._reduced, batches[0])
+                step = compiled_step(self.backend, self._reduced, batches[0])
             except Exception as error:
                 return [failed(error) for _ in batches]
             return [_attempt(step, batch) for batch in batches]
@@ -172,6 +191,17 @@ class Evaluator:
             except Exception as error:
                 return failed(error)
         return Observation(np.full((), np.nan), None)
+
+    def returns(self, y_true: Any, y_pred: Any) -> str:
+        """What a loss returns if that is no tensor, in words; else, or if it raises, nothing."""
+        loss = self.original
+        formula = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        try:
+            value = formula(_tensor(y_true), _tensor(y_pred))
+        except Exception:
+            return ""
+        no_tensor = value is None or isinstance(value, str | dict | list | tuple)
+        return f"{value!r}"[:80] if no_tensor else ""
 
     def _reduced(self, y_true: Any, y_pred: Any) -> Any:
         return self.loss(y_true, y_pred)
@@ -205,14 +235,15 @@ class Evaluator:
         arrays = (y_true, y_pred, *more)
         shapes = (name, *(np.shape(array) for array in arrays))
         self._calls[shapes] += 1
+        self._first = self._first or shapes
         with _quiet():
             if self._should_compile(shapes):
                 try:
-                    return _observe(self._program(name, function), arrays)
+                    return _observe(self._program(shapes, function), arrays)
                 except Exception as error:
                     self.not_compilable = failed(error).error
             try:
-                return _observe(_with_gradient(self.backend, function), arrays)
+                return _observe(with_gradient(self.backend, function), arrays)
             except Exception as error:
                 return failed(error)
 
@@ -221,14 +252,17 @@ class Evaluator:
             return False
         return self.backend == "jax" or self._calls[shapes] > _WARM
 
-    def _program(self, name: str, function: Any) -> Callable[..., tuple[Any, Any]]:
-        if name not in self._programs:
-            self._programs[name] = _compiled(self.backend, _with_gradient(self.backend, function))
-        return self._programs[name]
+    def _program(self, shapes: tuple[Any, ...], function: Any) -> Program:
+        key = (shapes[0], shapes == self._first)
+        if key not in self._programs:
+            beside = self._unreduced if key == ("reduced", True) else None
+            program = with_gradient(self.backend, function, beside)
+            self._programs[key] = compiled(self.backend, program)
+        return self._programs[key]
 
 
-def _observe(program: Callable[..., tuple[Any, Any]], arrays: tuple[Any, ...]) -> Observation:
-    value, gradient = program(*(_tensor(array) for array in arrays))
+def _observe(program: Program, arrays: tuple[Any, ...]) -> Observation:
+    value, gradient, *_ = program(*(_tensor(array) for array in arrays))
     return Observation(
         _numpy(value).astype("float64"),
         None if gradient is None else _numpy(gradient).astype("float64"),
@@ -288,76 +322,3 @@ def _numpy(tensor: Any) -> np.ndarray:
     if hasattr(tensor, "detach"):
         tensor = tensor.detach()
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(tensor)))
-
-
-def _with_gradient(backend: str, function: Any) -> Callable[..., tuple[Any, Any]]:
-    """Make a program that returns the value of `function` and d(sum of it)/d(second argument)."""
-    return {"jax": _jax_program, "tensorflow": _tensorflow_program, "torch": _torch_program}[
-        backend
-    ](function)
-
-
-def _jax_program(function: Any) -> Callable[..., tuple[Any, Any]]:
-    import jax
-    import jax.numpy as jnp
-
-    def total(y_pred: Any, y_true: Any, *more: Any) -> tuple[Any, Any]:
-        value = jnp.asarray(function(y_true, y_pred, *more))
-        return jnp.sum(value.astype("float32")), value
-
-    def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, Any]:
-        (_, value), gradient = jax.value_and_grad(total, has_aux=True)(y_pred, y_true, *more)
-        return value, gradient
-
-    return program
-
-
-def _tensorflow_program(function: Any) -> Callable[..., tuple[Any, Any]]:
-    import tensorflow as tf
-
-    def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, Any]:
-        with tf.GradientTape() as tape:
-            tape.watch(y_pred)
-            value = tf.convert_to_tensor(function(y_true, y_pred, *more))
-            total = tf.reduce_sum(tf.cast(value, "float32"))
-        return value, tape.gradient(total, y_pred)
-
-    return program
-
-
-def _torch_program(function: Any) -> Callable[..., tuple[Any, Any]]:
-    import torch
-
-    def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, Any]:
-        y_pred = y_pred.detach().clone().requires_grad_(True)
-        value = torch.as_tensor(function(y_true, y_pred, *more))
-        if not value.requires_grad:
-            return value, None
-        return value, torch.autograd.grad(value.float().sum(), y_pred, allow_unused=True)[0]
-
-    return program
-
-
-def _compiled(backend: str, program: Any) -> Any:
-    if backend == "jax":
-        import jax
-
-        return jax.jit(program)
-    import tensorflow as tf
-
-    return tf.function(program, autograph=False)
-
-
-def _compiled_step(backend: str, function: Any, batch: tuple[Any, Any]) -> Any:
-    if backend == "jax":
-        import jax
-
-        return jax.jit(function)
-    if backend == "torch":
-        return function
-    import tensorflow as tf
-
-    signature = [
-        tf.TensorSpec((None, *np.shape(array)[1:]), np.asarray(array).dtype) for array in batch
-    ]
-    return tf.function(function, input_signature=signature, autograph=False)

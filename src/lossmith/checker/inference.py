@@ -1,14 +1,14 @@
 """Which kind of target a loss is tried with, and in which shape."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
 
 from lossmith.checker import rules
-from lossmith.checker.context import Context
+from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, Observation
 from lossmith.checker.report import Finding
 from lossmith.checker.settings import TARGETS, Settings, Target
@@ -39,6 +39,7 @@ _KERAS: dict[str, Target] = {
     "circle": "embedding",
 }
 """The losses of Keras that are not regressions."""
+_TURNS = (2 * math.pi, 360.0)
 _POSITIVE = ("mean_squared_logarithmic_error", "poisson")
 _ORDER: tuple[Target, ...] = (
     "regression", "categorical", "sparse_categorical", "binary", "embedding", "survival",
@@ -63,11 +64,25 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
     if settings.target is not None:
         return _given(evaluator, settings, settings.target)
     known = _from_batch(settings) or _from_loss(evaluator)
+    tried = []
     for kind in (known,) if known else _ORDER:
-        choice = _given(evaluator, settings, kind, certain=False)
-        if choice.context is not None:
-            return replace(choice, inferred=True)
-    return replace(choice, target=known or "unknown", inferred=True)
+        tried.append(_given(evaluator, settings, kind, certain=False))
+        if tried[-1].context is not None:
+            return replace(tried[-1], inferred=True)
+    findings = tried[0].findings if known else [_on_no_target(tried)]
+    return replace(tried[0], target=known or "unknown", inferred=True, findings=findings)
+
+
+def _on_no_target(tried: Sequence[Choice]) -> Finding:
+    """The finding of the first kind that was tried, which stands for all of them."""
+    first = tried[0].findings[0]
+    kinds = ", ".join(choice.target for choice in tried)
+    return replace(
+        first, message=f"The loss runs with no kind of target that was tried ({kinds}). "
+        f"{first.message}",
+        remedy="name the kind, `target=`, or give a batch of your own, `check(loss, y_true, "
+        "y_pred)`, if it needs other shapes",
+    )  # fmt: skip
 
 
 def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool = True) -> Choice:
@@ -77,6 +92,10 @@ def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool
     inverse = _link(evaluator, problem)
     if inverse is not None:
         problem = positive_under(inverse, problem.y_pred.shape[1], settings.seed)
+    period = _period(evaluator, problem, settings)
+    if period is not None:
+        problem = build(kind, settings.seed, columns=problem.y_pred.shape[1],
+                        domain=(-period / 4, period / 4))  # fmt: skip
     problem = _with_batch(problem, settings)
     context = Context(evaluator, problem, settings, certain)
     narrowed = _positive_only(context)
@@ -108,6 +127,25 @@ def _link(evaluator: Evaluator, problem: Problem) -> Inverse | None:
         if all(is_best(inverse, target) for target in (5.0, 0.5, 2.0, 1.5))
     )
     return next(fitting, None)
+
+
+def _period(evaluator: Evaluator, problem: Problem, settings: Settings) -> float | None:
+    """The full turn after which a loss of angles repeats itself.
+
+    Targets and predictions within half of it are never further apart than by half a turn, where
+    a larger error does cost more.
+    """
+    if problem.kind != "regression" or settings.domain is not None:
+        return None
+
+    def cost(shift: float) -> float:
+        moved = (problem.y_pred + shift).astype("float32")
+        return evaluator.reduced(problem.y_true, moved).scalar
+
+    here = cost(0.0)
+    if close(cost(1.0), here):  # it sees differences only: any shift leaves it as it is
+        return None
+    return next((turn for turn in _TURNS if close(cost(turn), here, 1e-3)), None)
 
 
 def _that_runs(
@@ -313,6 +351,10 @@ def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Sett
         if others
         else "give a batch of your own, `check(loss, y_true, y_pred)`, if it needs other shapes"
     )
+    returned = evaluator.returns(problem.y_true, problem.y_pred)
+    if returned:
+        message = f"The loss returns {returned} instead of a tensor."
+        advice = "return one value per sample; for None, look for a missing `return`"
     evidence = Context(evaluator, problem, settings).evidence(problem.y_true, problem.y_pred, seen)
     return rules.finding(
         rule, message, evidence, consequence="nothing could be checked", remedy=advice
@@ -320,9 +362,12 @@ def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Sett
 
 
 def _size_that_runs(evaluator: Evaluator, kind: Target, settings: Settings) -> int:
-    """A batch size that the loss takes although it does not take another; 0 if there is none."""
+    """A batch size that the loss takes although it does not take another; 0 if there is none.
+
+    One row does not count: it is broadcast against anything.
+    """
     problem = build(kind, settings.seed)
-    for size in (8, 16, 32, 64, 100, 128, 10, 4, 1):
+    for size in (8, 16, 32, 64, 100, 128, 10, 4):
         y, p = (
             np.resize(array, (size, *array.shape[1:])) for array in (problem.y_true, problem.y_pred)
         )

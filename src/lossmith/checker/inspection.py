@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,11 @@ from lossmith.checker.probes import (
     execution,
     finite,
     gradient,
+    identities,
     pairs,
     reach,
     scan,
+    scores,
 )
 from lossmith.checker.probes import hyperparameters as hyper
 from lossmith.checker.report import BackendResult, Card, Finding
@@ -33,15 +34,19 @@ PROBES: dict[str, Probe] = {
     "finite": finite.probe_finite,
     "connected": gradient.probe_connected,
     "plateau": gradient.probe_plateau,
+    "drowned": gradient.probe_drowned,
     "scan": scan.probe_scan,
     "gradcheck": scan.probe_gradcheck,
     "path": direction.probe_path,
+    "every class": scores.probe_every_class,
     "floor": direction.probe_floor,
     "descent": direction.probe_descent,
     "boxes": direction.probe_boxes,
-    "scores": direction.probe_scores,
+    "survival scores": scores.probe_survival_scores,
+    "scores of labels": scores.probe_scores_of_labels,
     "pairs": pairs.probe_pairs,
     "embedding": pairs.probe_embedding,
+    "arrangement": pairs.probe_arrangement,
     "rows": batch.probe_rows,
     "weights": batch.probe_weights,
     "order": batch.probe_order,
@@ -57,7 +62,7 @@ PROBES: dict[str, Probe] = {
     "shapes": reach.probe_shapes,
     "effect": hyper.probe_effect,
     "domain": hyper.probe_domain,
-    "identities": hyper.probe_identities,
+    "identities": identities.probe_identities,
     "variants": hyper.probe_variants,
 }
 """Every probe by the name under which its time is reported, in the order they run."""
@@ -195,8 +200,3 @@ def _is_smooth(context: Context, case: Case) -> bool:
     return all(
         seen.gradient is not None and close(seen.gradient, gradient, 0.05) for seen in beside
     )
-
-
-def with_note(finding: Finding, note: str) -> Finding:
-    """The finding with a note put before its message."""
-    return replace(finding, message=f"{note}: {finding.message}")
