@@ -43,7 +43,11 @@ def search_images(
     config = RunConfig.of(run)
     image = read_query(query, config.image_format)
     network = run.load_network()
-    source = gallery_source or str(config.data["source"])
+    source = gallery_source or config.data.get("source")
+    if not isinstance(source, str) or not source:
+        raise ValueError(
+            f"{run.path / 'config.json'} does not name the data of the training; give --gallery."
+        )
     data = None
     if gallery_source is None:
         gallery = _kept_gallery(run, network, config, source)

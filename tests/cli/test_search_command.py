@@ -129,6 +129,12 @@ def test_what_cannot_be_searched_is_explained(
         result = lossmith("search", *arguments)
         assert result.exit_code == 2, arguments
         assert message in result.stderr
+    config = json.loads((own_run / "config.json").read_text())
+    del config["data"]["source"]
+    (own_run / "config.json").write_text(json.dumps(config))
+    nameless = lossmith("search", own_run, query)
+    assert nameless.exit_code == 2
+    assert "does not name the data of the training" in nameless.stderr
 
 
 def test_without_the_extra_nothing_is_embedded(

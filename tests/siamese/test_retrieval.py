@@ -145,6 +145,16 @@ def test_what_all_embeddings_have_in_common_costs_no_digits():
     assert moved == retrieval_report(points, labels)
 
 
+@pytest.mark.parametrize("scale", [2.0**-110, 2.0**110])
+def test_embeddings_whose_squares_float32_does_not_hold_are_compared_all_the_same(scale):
+    rng = np.random.default_rng(6)
+    labels = np.arange(90) % 9
+    points = (rng.normal(size=(9, 5))[labels] + 0.5 * rng.normal(size=(90, 5))).astype("f4")
+    report = retrieval_report(points, labels)
+    assert retrieval_report(points * np.float32(scale), labels) == report
+    assert 0.3 < report.map_at_r.value < 1
+
+
 @given(labelled_points(np.float64), st.randoms(use_true_random=False))
 @settings(max_examples=40)
 def test_neither_the_order_of_the_items_nor_the_names_of_the_classes_matter(labelled, random):

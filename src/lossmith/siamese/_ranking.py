@@ -26,8 +26,12 @@ _BLOCK = 2**24
 class Scores(Protocol):
     """Scores of queries and gallery that order the gallery as a distance does."""
 
-    def block(self, queries: slice) -> FloatArray:
-        """`(n, M)`, the scores of some queries: the nearer, the larger."""
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the scores."""
+
+    def write(self, queries: slice, block: FloatArray) -> None:
+        """Writes the scores of some queries, the larger the nearer, to `(n, M)`."""
 
     def slack(self, query: int, scores: FloatArray) -> FloatArray:
         """How much a score may differ from one of these, of a query, by rounding alone."""
@@ -36,29 +40,34 @@ class Scores(Protocol):
 class ProductScores:
     """Scores that are one matrix product: `q.g - |g|^2 / 2` for the Euclidean distance.
 
-    For the cosine distance the same is done to unit vectors. Vectors are taken from the mean of
-    the gallery, since what all of them have in common only costs digits.
+    The cosine distance is half the square of that between unit vectors. Vectors are taken from the
+    mean of the gallery, since what all of them have in common only costs digits.
 
     Args:
         queries: `(N, D)`, floating.
         gallery: `(M, D)`, of the same dtype.
-        is_cosine: Whether lengths are left out of account.
     """
 
-    def __init__(self, queries: FloatArray, gallery: FloatArray, is_cosine: bool) -> None:
-        if is_cosine:
-            queries, gallery = directions(queries), directions(gallery)
+    def __init__(self, queries: FloatArray, gallery: FloatArray) -> None:
         centre = gallery.mean(axis=0, dtype=np.float64).astype(gallery.dtype)
         queries, gallery = queries - centre, gallery - centre
+        # A power of two changes no digit, and keeps the squares within range.
+        exponent = np.frexp(max(np.abs(queries).max(), np.abs(gallery).max()))[1]
+        queries, gallery = np.ldexp(queries, -exponent), np.ldexp(gallery, -exponent)
         halves = 0.5 * np.einsum("md,md->m", gallery, gallery)
         self._queries = np.column_stack([queries, np.ones_like(queries[:, :1])])
         self._gallery = np.column_stack([gallery, -halves])
         self._squares = np.einsum("nd,nd->n", queries, queries)
         self._rounding = 4 * float(np.finfo(gallery.dtype).eps) * self._gallery.shape[1] ** 0.5
 
-    def block(self, queries: slice) -> FloatArray:
-        """`(n, M)`, the scores of some queries: the nearer, the larger."""
-        return self._queries[queries] @ self._gallery.T
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the embeddings."""
+        return self._gallery.dtype
+
+    def write(self, queries: slice, block: FloatArray) -> None:
+        """Writes the scores of some queries, the larger the nearer, to `(n, M)`."""
+        np.matmul(self._queries[queries], self._gallery.T, out=block)
 
     def slack(self, query: int, scores: FloatArray) -> FloatArray:
         """The rounding of a product of D terms, from the lengths that an item there can have."""
@@ -78,11 +87,16 @@ class ManhattanScores:
     def __init__(self, queries: FloatArray, gallery: FloatArray) -> None:
         self._queries, self._gallery = queries, gallery
 
-    def block(self, queries: slice) -> FloatArray:
-        """`(n, M)`, the scores of some queries: the nearer, the larger."""
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float64, which scikit-learn adds up in."""
+        return np.dtype(np.float64)
+
+    def write(self, queries: slice, block: FloatArray) -> None:
+        """Writes the scores of some queries, the larger the nearer, to `(n, M)`."""
         from sklearn.metrics.pairwise import manhattan_distances
 
-        return -manhattan_distances(self._queries[queries], self._gallery)
+        np.negative(manhattan_distances(self._queries[queries], self._gallery), out=block)
 
     def slack(self, query: int, scores: FloatArray) -> FloatArray:
         """None: the terms are added up in the same order for every item."""
@@ -93,7 +107,9 @@ def scores_of(queries: FloatArray, gallery: FloatArray, distance: distances.Name
     """The scores that order the gallery as a distance of `lossmith.distances` does."""
     if distances.get(distance).name == "manhattan":
         return ManhattanScores(queries, gallery)
-    return ProductScores(queries, gallery, is_cosine=distance == "cosine")
+    if distance == "cosine":
+        queries, gallery = directions(queries), directions(gallery)
+    return ProductScores(queries, gallery)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +156,12 @@ def rank(
         for row, query in zip(rows, queries, strict=True):
             if relevant[query] == 0:
                 continue
-            own = row[begins[query] : ends[query]]
-            if query_in_gallery is None:
-                matches = np.sort(own)[::-1]
-            else:
-                own[query_in_gallery[query] - begins[query]] = -np.inf
-                matches = np.sort(own)[:0:-1]
-            own[:] = -np.inf
+            own = slice(begins[query], ends[query])
+            matches = row[own].copy()
+            if query_in_gallery is not None:
+                itself = query_in_gallery[query] - begins[query]
+                matches = np.concatenate([matches[:itself], matches[itself + 1 :]])
+            row[own] = -np.inf
             limits = matches - scores.slack(query, matches)
             first[query], average_precision[query] = _figures(row, limits, nearer)
 
@@ -158,11 +173,13 @@ def _for_each_block(
     scores: Scores, queries: int, gallery: int, work: Callable[[FloatArray, range], None]
 ) -> None:
     """Has the rows of each block worked on by as many threads as there are cores."""
-    at_once = max(1, _BLOCK // gallery)
+    at_once = min(queries, max(1, _BLOCK // gallery))
+    memory = np.empty((at_once, gallery), dtype=scores.dtype)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with ThreadPoolExecutor(cores) as pool:
         for start in range(0, queries, at_once):
-            block = scores.block(slice(start, start + at_once))
+            block = memory[: queries - start]
+            scores.write(slice(start, start + len(block)), block)
             share = -(-len(block) // (cores or 1))
             parts = [
                 (block[row : row + share], range(start + row, start + len(block))[:share])
@@ -188,25 +205,49 @@ class _Nearer:
 def _figures(others: FloatArray, limits: FloatArray, nearer: _Nearer) -> tuple[int, float]:
     """The rank of the first match, and the average precision among the first R items.
 
-    The j-th match has rank j + (number of others nearer than it), which grows with j. So only the
-    matches up to the first one whose rank is beyond R matter, and the others nearer than that one.
-
     Args:
         others: `(M,)`, the scores of the other classes; `-inf` at the rest.
-        limits: `(R,)`, decreasing: an item of another class from there on is nearer than the match.
+        limits: `(R,)`, one per match: an item of another class from there on is nearer.
         nearer: What compares them.
     """
     relevant = len(limits)
-    reach, count = 0, nearer.count(others, limits[0])
-    first = 1 + count
-    while reach < relevant - 1 and reach + 1 + count <= relevant:
-        reach = min(2 * reach + 1, relevant - 1)
-        count = nearer.count(others, limits[reach])
-    found = np.arange(1, reach + 2)
+    nearest_other = others.max()
+    if limits.min() > nearest_other:
+        return 1, 1.0
+    nearest = limits.max()
+    first = 1 + (nearer.count(others, nearest) if nearest <= nearest_other else 0)
+    if first > relevant:
+        return first, 0.0
+    limits = np.sort(limits)[::-1]
+    reach = _reach(others, limits, first - 1, nearer)
     between = nearer.scores(others, limits[reach])
+    found = np.arange(1, reach + 2)
     ranks = found + len(between) - np.searchsorted(between, limits[: reach + 1], side="left")
     precisions = (found / ranks)[ranks <= relevant]
     return first, float(precisions.sum()) / relevant
+
+
+def _reach(others: FloatArray, limits: FloatArray, before_first: int, nearer: _Nearer) -> int:
+    """A match from which on no other has a rank within R, soon after the last one that has.
+
+    The j-th match has rank j + (number of others nearer than it), which grows with j: doubling and
+    then halving steps find the place, each with one comparison of the row.
+    """
+    relevant = len(limits)
+    within, reach, rank = 0, 0, 1 + before_first
+    while reach < relevant - 1 and rank <= relevant:
+        within, reach = reach, min(2 * reach + 1, relevant - 1)
+        rank = reach + 1 + nearer.count(others, limits[reach])
+    while rank > relevant + relevant // 4 + 64:
+        middle = (within + reach) // 2
+        if middle == within:
+            return within
+        middle_rank = middle + 1 + nearer.count(others, limits[middle])
+        if middle_rank <= relevant:
+            within = middle
+        else:
+            reach, rank = middle, middle_rank
+    return reach
 
 
 def directions(vectors: FloatArray) -> FloatArray:

@@ -109,7 +109,7 @@ def retrieval_report(
     >>> round(report.recall_at[1].value, 4)
     0.6667
     >>> round(report.map_at_r.value, 4)
-    0.5417
+    0.7083
     """
     queries, query_labels = _checked(embeddings, labels, "embeddings", "labels")
     _check_settings(ks, confidence, resamples)
