@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lossmith.datasets import LabelledImages
+from lossmith.datasets import LabelledImages, is_folder
 from lossmith.siamese.runs import RunFolder
 from lossmith_cli import results
 from lossmith_cli.data import RunConfig, describe, load_images, split
@@ -45,7 +45,7 @@ def evaluate_run(
 
 def _images_not_trained_on(source: str, run: RunFolder, config: RunConfig) -> LabelledImages:
     wanted = config.image_format
-    size = (wanted.height, wanted.width) if Path(source).is_dir() else None
+    size = (wanted.height, wanted.width) if is_folder(source) else None
     data = load_images(source, size)
     if data.image_format != wanted:
         raise ValueError(
