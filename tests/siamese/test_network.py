@@ -105,6 +105,41 @@ def test_a_margin_out_of_reach_is_refused_where_the_two_meet():
     SiameseNetwork(encoder()).compile("sgd", ls.losses.contrastive(margin=2.5))
 
 
+def test_an_encoder_that_is_built_by_its_first_batch():
+    a, b, same = pairs(8)
+    late = keras.Sequential([layers.Dense(4), layers.UnitNormalization()])
+    network = SiameseNetwork(late)
+    network.compile("sgd", ls.losses.contrastive)
+    network.fit((a, b), same, verbose=0)
+    assert network.distance(a, b).max() <= 2.0 + 1e-6
+
+
+def test_a_loss_with_0_for_same_is_for_labels_of_ones_own():
+    network = SiameseNetwork(encoder())
+    network.compile("sgd", ls.losses.contrastive(same=0))
+    a, b, same = pairs(16)
+    network.fit((a, b), 1 - same, verbose=0)
+    own = ls.siamese.AlignedPairs(a, b, same)
+    for refused in (
+        lambda: network.fit(own),
+        lambda: network.fit((a, b), 1 - same, validation_data=own),
+        lambda: network.evaluate(own),
+    ):
+        with pytest.raises(ValueError, match="have label 1 for same"):
+            refused()
+    np.testing.assert_array_equal(network.predict(own, verbose=0), network.distance(a, b))
+
+
+def test_a_loss_that_is_not_reduced_is_refused():
+    with pytest.raises(ValueError, match="training needs one number"):
+        SiameseNetwork(encoder()).compile("sgd", ls.losses.contrastive(reduction="none"))
+
+
+def test_a_list_of_items_is_refused():
+    with pytest.raises(TypeError, match=r"np\.asarray\(x\)"):
+        SiameseNetwork(encoder()).embed([[0.0] * 6])
+
+
 def test_what_is_not_a_network_is_refused():
     with pytest.raises(TypeError, match="encoder must be a Keras model"):
         SiameseNetwork(lambda x: x)

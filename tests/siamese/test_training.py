@@ -142,3 +142,10 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-0001"]
     monkeypatch.undo()
     assert trained(small(), tmp_path).progress.epochs == 3
+
+
+def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
+    items, labels = digits(0, 400)
+    items[:50] = np.nan  # spoils every weight in the first epoch
+    with pytest.raises(ValueError, match=r"has diverged.*smaller learning rate"):
+        train(small(), LabelledItems(items, labels), digits(400, 500), tmp_path)
