@@ -202,12 +202,15 @@ def _mutation(wanted: Sequence[str]) -> dict[str, Any]:
     for case in correct_losses():
         if case.id.startswith("keras-") or not case.id.startswith(tuple(wanted)):
             continue
+        here: Counter[str] = Counter()
         for operator, fate, line in _fates(case):
             counts[operator][fate] += 1
+            here[fate] += 1
             if fate == "survived":
                 survivors.append(f"{case.id}: {operator}: {line}")
-    _print_score(counts)
+        print(f"{case.id:34}", *(f"{n} {fate}" for fate, n in here.most_common()), flush=True)
     print("\nsurvivors:", *survivors, sep="\n  ")
+    _print_score(counts)
     return {"counts": counts, "survivors": survivors}
 
 

@@ -1,7 +1,9 @@
 """The corpus is what it says, and the checker finds in it what it should.
 
-Every bug shows without the checker, every oracle agrees; then one loss of each kind goes through
-the probes of the current backend. `benchmarks/checker.py` runs the whole corpus.
+Every bug shows without the checker, every oracle agrees; then the losses go through the probes of
+the current backend: all of them on PyTorch, where that takes seconds, and one of each kind on the
+others, which have to compile. `benchmarks/checker.py` runs the whole corpus on all three, with
+saving and compiling, in children.
 """
 
 import keras
@@ -28,6 +30,19 @@ LEFT_ALONE = (
     "tukey", "asymmetric-mse", "gaussian-nll", "contrastive-of-distances", "cox-breslow", "giou",
     "wasserstein", "triplet-batch-hard",
 )  # fmt: skip
+NOT_IN_A_PROBE = ("saving", "compiling", "model")
+"""Classes of bugs that take a child, another backend or a model to show."""
+EVERYTHING = keras.backend.backend() == "torch"
+
+
+def to_be_caught() -> list[str]:
+    sure = (case for case in WRONG.values() if case.confidence == "high")
+    seen_here = [case.id for case in sure if case.bug not in NOT_IN_A_PROBE]
+    return seen_here if EVERYTHING else [*CAUGHT_ON_EVERY_BACKEND]
+
+
+def to_be_left_alone() -> list[str]:
+    return [*CORRECT] if EVERYTHING else [*LEFT_ALONE]
 
 
 def settings_of(case: Case) -> Settings:
@@ -89,15 +104,16 @@ def test_a_correct_loss_has_the_value_of_its_oracle(name: str) -> None:
     np.testing.assert_allclose(values, case.oracle(y_true, y_pred), rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", CAUGHT_ON_EVERY_BACKEND)
+@pytest.mark.parametrize("name", to_be_caught())
 def test_the_checker_names_the_cause_of_a_bug(name: str) -> None:
     case = WRONG[name]
     found = findings_of(case)
     assert verdict.of_wrong(case, found) == "caught", [str(each) for each in found]
 
 
-@pytest.mark.parametrize("name", LEFT_ALONE)
+@pytest.mark.parametrize("name", to_be_left_alone())
 def test_the_checker_leaves_a_correct_loss_alone(name: str) -> None:
     case = CORRECT[name]
     found = findings_of(case)
-    assert verdict.of_correct(case, found) == "clean", [str(each) for each in found]
+    expected = ("clean", "known defect") if case.known_defects else ("clean",)
+    assert verdict.of_correct(case, found) in expected, [str(each) for each in found]

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from lossmith.checker.evaluate import Evaluator
@@ -28,6 +29,12 @@ def test_rows_have_a_value_and_a_gradient_of_their_own() -> None:
     seen = Evaluator(squared).rows(Y, P)
     np.testing.assert_allclose(seen.value, ((Y - P) ** 2)[:, 0], rtol=1e-6)
     np.testing.assert_allclose(seen.gradient, 2 * (P - Y), rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [squared, Squared(), Squared(reduction="sum")])
+def test_what_the_formula_returns_is_seen_before_it_is_reduced(loss) -> None:
+    seen = Evaluator(loss).unreduced(Y, P)
+    np.testing.assert_allclose(seen.value, ((Y - P) ** 2)[:, 0], rtol=1e-6)
 
 
 def test_a_function_is_wrapped_as_compile_does_and_an_instance_is_not() -> None:

@@ -19,6 +19,9 @@ from lossmith.core.backend import keras
 _WARM = 12
 """Calls with one shape after which TensorFlow compiles: eager calls are slow, traces slower."""
 
+Program = Callable[..., tuple[Any, ...]]
+"""Returns a value and its gradient; on JAX also what the formula returned, if it was asked for."""
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -87,7 +90,8 @@ class Evaluator:
         self.backend: str = keras.backend.backend()
         self.loss = as_keras_loss(loss) if entry == "compile" or isinstance(loss, str) else loss
         self.not_compilable: str | None = None
-        self._programs: dict[str, Callable[..., tuple[Any, Any]]] = {}
+        self._programs: dict[tuple[str, bool], Program] = {}
+        self._first: Any = None
         self._calls: Counter[Any] = Counter()
         self._traces: dict[Any, str] = {}
 
@@ -103,7 +107,24 @@ class Evaluator:
 
     def unreduced(self, y_true: Any, y_pred: Any) -> Observation:
         """What the formula returns before Keras weighs and reduces it."""
+        if self.backend == "jax" and self.reduced(y_true, y_pred).ran:
+            values = self._beside_the_reduced(y_true, y_pred)
+            if values is not None:
+                return Observation(_numpy(values).astype("float64"), None)
         return self._run("unreduced", self._unreduced, y_true, y_pred)
+
+    def _beside_the_reduced(self, y_true: Any, y_pred: Any) -> Any:
+        """The values that the program of the reduced loss returns too, for the first shape only.
+
+        Compiling a program for them alone takes longer than all that is computed; in the program
+        of every shape they would make each of those slower to compile.
+        """
+        shapes = ("reduced", np.shape(y_true), np.shape(y_pred))
+        if shapes != self._first or self.not_compilable is not None:
+            return None
+        program = self._program(shapes, self._reduced)
+        with _quiet():
+            return program(_tensor(y_true), _tensor(y_pred))[2]
 
     def rows(self, y_true: Any, y_pred: Any) -> Observation:
         """One value per row of a per-sample loss, and the gradient of each row's own value."""
@@ -205,10 +226,11 @@ class Evaluator:
         arrays = (y_true, y_pred, *more)
         shapes = (name, *(np.shape(array) for array in arrays))
         self._calls[shapes] += 1
+        self._first = self._first or shapes
         with _quiet():
             if self._should_compile(shapes):
                 try:
-                    return _observe(self._program(name, function), arrays)
+                    return _observe(self._program(shapes, function), arrays)
                 except Exception as error:
                     self.not_compilable = failed(error).error
             try:
@@ -221,14 +243,17 @@ class Evaluator:
             return False
         return self.backend == "jax" or self._calls[shapes] > _WARM
 
-    def _program(self, name: str, function: Any) -> Callable[..., tuple[Any, Any]]:
-        if name not in self._programs:
-            self._programs[name] = _compiled(self.backend, _with_gradient(self.backend, function))
-        return self._programs[name]
+    def _program(self, shapes: tuple[Any, ...], function: Any) -> Program:
+        key = (shapes[0], shapes == self._first)
+        if key not in self._programs:
+            beside = self._unreduced if key == ("reduced", True) else None
+            program = _with_gradient(self.backend, function, beside)
+            self._programs[key] = _compiled(self.backend, program)
+        return self._programs[key]
 
 
-def _observe(program: Callable[..., tuple[Any, Any]], arrays: tuple[Any, ...]) -> Observation:
-    value, gradient = program(*(_tensor(array) for array in arrays))
+def _observe(program: Program, arrays: tuple[Any, ...]) -> Observation:
+    value, gradient, *_ = program(*(_tensor(array) for array in arrays))
     return Observation(
         _numpy(value).astype("float64"),
         None if gradient is None else _numpy(gradient).astype("float64"),
@@ -290,29 +315,38 @@ def _numpy(tensor: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(tensor)))
 
 
-def _with_gradient(backend: str, function: Any) -> Callable[..., tuple[Any, Any]]:
+def _with_gradient(backend: str, function: Any, beside: Any = None) -> Program:
     """Make a program that returns the value of `function` and d(sum of it)/d(second argument)."""
-    return {"jax": _jax_program, "tensorflow": _tensorflow_program, "torch": _torch_program}[
-        backend
-    ](function)
+    if backend == "jax":
+        return _jax_program(function, beside)
+    return {"tensorflow": _tensorflow_program, "torch": _torch_program}[backend](function)
 
 
-def _jax_program(function: Any) -> Callable[..., tuple[Any, Any]]:
+def _jax_program(function: Any, beside: Any) -> Program:
     import jax
     import jax.numpy as jnp
 
     def total(y_pred: Any, y_true: Any, *more: Any) -> tuple[Any, Any]:
         value = jnp.asarray(function(y_true, y_pred, *more))
-        return jnp.sum(value.astype("float32")), value
+        return jnp.sum(value.astype("float32")), (value, _if_it_runs(beside, y_true, y_pred))
 
-    def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, Any]:
-        (_, value), gradient = jax.value_and_grad(total, has_aux=True)(y_pred, y_true, *more)
-        return value, gradient
+    def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, ...]:
+        (_, (value, other)), gradient = jax.value_and_grad(total, has_aux=True)(
+            y_pred, y_true, *more
+        )
+        return value, gradient, other
 
     return program
 
 
-def _tensorflow_program(function: Any) -> Callable[..., tuple[Any, Any]]:
+def _if_it_runs(function: Any, *arrays: Any) -> Any:
+    try:
+        return None if function is None else keras.ops.convert_to_tensor(function(*arrays))
+    except Exception:  # the reduced loss may run where what it is made of does not
+        return None
+
+
+def _tensorflow_program(function: Any) -> Program:
     import tensorflow as tf
 
     def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, Any]:
@@ -325,7 +359,7 @@ def _tensorflow_program(function: Any) -> Callable[..., tuple[Any, Any]]:
     return program
 
 
-def _torch_program(function: Any) -> Callable[..., tuple[Any, Any]]:
+def _torch_program(function: Any) -> Program:
     import torch
 
     def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from lossmith.checker import rules
-from lossmith.checker.context import Context
+from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, Observation
 from lossmith.checker.report import Finding
 from lossmith.checker.settings import TARGETS, Settings, Target
@@ -39,6 +39,7 @@ _KERAS: dict[str, Target] = {
     "circle": "embedding",
 }
 """The losses of Keras that are not regressions."""
+_TURNS = (2 * math.pi, 360.0)
 _POSITIVE = ("mean_squared_logarithmic_error", "poisson")
 _ORDER: tuple[Target, ...] = (
     "regression", "categorical", "sparse_categorical", "binary", "embedding", "survival",
@@ -77,6 +78,10 @@ def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool
     inverse = _link(evaluator, problem)
     if inverse is not None:
         problem = positive_under(inverse, problem.y_pred.shape[1], settings.seed)
+    period = _period(evaluator, problem, settings)
+    if period is not None:
+        problem = build(kind, settings.seed, columns=problem.y_pred.shape[1],
+                        domain=(-period / 4, period / 4))  # fmt: skip
     problem = _with_batch(problem, settings)
     context = Context(evaluator, problem, settings, certain)
     narrowed = _positive_only(context)
@@ -108,6 +113,25 @@ def _link(evaluator: Evaluator, problem: Problem) -> Inverse | None:
         if all(is_best(inverse, target) for target in (5.0, 0.5, 2.0, 1.5))
     )
     return next(fitting, None)
+
+
+def _period(evaluator: Evaluator, problem: Problem, settings: Settings) -> float | None:
+    """The full turn after which a loss of angles repeats itself.
+
+    Targets and predictions within half of it are never further apart than by half a turn, where
+    a larger error does cost more.
+    """
+    if problem.kind != "regression" or settings.domain is not None:
+        return None
+
+    def cost(shift: float) -> float:
+        moved = (problem.y_pred + shift).astype("float32")
+        return evaluator.reduced(problem.y_true, moved).scalar
+
+    here = cost(0.0)
+    if close(cost(1.0), here):  # it sees differences only: any shift leaves it as it is
+        return None
+    return next((turn for turn in _TURNS if close(cost(turn), here, 1e-3)), None)
 
 
 def _that_runs(

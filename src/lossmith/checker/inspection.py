@@ -18,6 +18,7 @@ from lossmith.checker.probes import (
     execution,
     finite,
     gradient,
+    identities,
     pairs,
     reach,
     scan,
@@ -36,6 +37,7 @@ PROBES: dict[str, Probe] = {
     "scan": scan.probe_scan,
     "gradcheck": scan.probe_gradcheck,
     "path": direction.probe_path,
+    "every class": direction.probe_every_class,
     "floor": direction.probe_floor,
     "descent": direction.probe_descent,
     "boxes": direction.probe_boxes,
@@ -57,7 +59,7 @@ PROBES: dict[str, Probe] = {
     "shapes": reach.probe_shapes,
     "effect": hyper.probe_effect,
     "domain": hyper.probe_domain,
-    "identities": hyper.probe_identities,
+    "identities": identities.probe_identities,
     "variants": hyper.probe_variants,
 }
 """Every probe by the name under which its time is reported, in the order they run."""

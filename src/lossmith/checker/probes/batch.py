@@ -45,7 +45,7 @@ def _scalar(context: Context) -> Iterator[Finding]:
         yield rules.finding(
             rules.SCALAR_OUTPUT, "The loss returns one number for the whole batch.", evidence
         )
-    elif context.averages_rows:
+    elif context.averages_rows and not context.declared_batchwise:
         yield rules.finding(
             rules.WEIGHT_IGNORED,
             "The loss is a mean over the samples taken inside the formula: of several weights "
@@ -55,7 +55,7 @@ def _scalar(context: Context) -> Iterator[Finding]:
             "samples of weight 0 still train",
             remedy=_PER_SAMPLE,
         )
-    elif close(whole, alone.sum()):
+    elif close(whole, alone.sum()) and not context.declared_batchwise:
         yield rules.finding(
             rules.WEIGHT_IGNORED,
             "The loss is a sum over the samples taken inside the formula: of several weights "
@@ -89,17 +89,9 @@ def _coupled(context: Context) -> Iterator[Finding]:
     if not whole.finite_value:
         return
     natural = problem.coupled or context.declared_batchwise
-    y2, p2 = (np.concatenate([array] * 2) for array in (problem.y_true, problem.y_pred))
-    twice = context.evaluator.reduced(y2, p2)
-    grows = context.reduction != "sum" and close(twice.scalar, 2 * whole.scalar)
-    if grows and abs(whole.scalar) > 1e-6 and not natural:
-        yield rules.finding(
-            rules.BATCH_SIZE,
-            "The same batch twice in one gives twice the loss: samples are summed, not averaged.",
-            context.evidence(y2, p2, twice, "the random batch twice"),
-            consequence="another batch size, or a smaller last batch, needs another learning rate",
-            remedy=_PER_SAMPLE,
-        )
+    grown = [] if natural or context.reduction == "sum" else list(_grown(context))
+    if grown:
+        yield from grown
         return
     yield rules.finding(
         rules.BATCH_COUPLED,
@@ -111,6 +103,20 @@ def _coupled(context: Context) -> Iterator[Finding]:
         remedy=f"{_PER_SAMPLE}; or declare `batchwise=True` if the whole batch is meant",
         severity="information" if natural else "warning",
     )
+
+
+def _grown(context: Context) -> Iterator[Finding]:
+    problem, whole = context.problem, context.random
+    y2, p2 = (np.concatenate([array] * 2) for array in (problem.y_true, problem.y_pred))
+    twice = context.evaluator.reduced(y2, p2)
+    if abs(whole.scalar) > 1e-6 and close(twice.scalar, 2 * whole.scalar):
+        yield rules.finding(
+            rules.BATCH_SIZE,
+            "The same batch twice in one gives twice the loss: samples are summed, not averaged.",
+            context.evidence(y2, p2, twice, "the random batch twice"),
+            consequence="another batch size, or a smaller last batch, needs another learning rate",
+            remedy=_PER_SAMPLE,
+        )
 
 
 def probe_weights(context: Context) -> Iterator[Finding]:

@@ -89,6 +89,33 @@ def _label(row: np.ndarray) -> str:
     return str(np.asarray(row).ravel()[:6].tolist())
 
 
+def probe_every_class(context: Context) -> Iterator[Finding]:
+    """High scores for every class cost more than a high score for the right one only."""
+    problem = context.problem
+    several = "categorical" in problem.kind and problem.kind.endswith("logits")
+    if not several or context.settings.adversarial or problem.perfect is None:
+        return
+    everything = np.full_like(problem.perfect, problem.perfect.max())
+    all_high, right = (_cheapest(context, scores) for scores in (everything, problem.perfect))
+    if all_high - right < 1e-3 * (context.random.scalar - right):
+        yield rules.finding(
+            rules.WRONG_MINIMUM,
+            f"High scores for every class at once cost {all_high:.4g}, no more than the right "
+            f"answer ({right:.4g}).",
+            context.evidence(problem.y_true, everything),
+            consequence="all scores grow together, and the model tells no class from another",
+            remedy="normalise over the classes with log_softmax, or add the term of the classes "
+            "that are wrong",
+            severity=context.directed,
+        )
+
+
+def _cheapest(context: Context, scores: np.ndarray) -> float:
+    """The lowest cost of these scores at any scale: smoothed labels want no infinite ones."""
+    scaled = [(scores * scale).astype("float32") for scale in (0.03, 0.1, 0.3, 1.0)]
+    return min(context.evaluator.reduced(context.problem.y_true, p).scalar for p in scaled)
+
+
 def probe_floor(context: Context) -> Iterator[Finding]:
     """Nothing near a perfect prediction is cheaper than it."""
     problem = context.problem
@@ -126,6 +153,7 @@ def probe_boxes(context: Context) -> Iterator[Finding]:
     if problem.kind != "boxes" or not context.random.finite_value:
         return
     y = problem.y_true
+    yield from _perfect_boxes(context)
     shifts = np.linspace(0.0, 3.0, 25)
     for direction in ((1, 1), (1, -1), (-1, -1), (1, 0)):
         moved = [(y + shift * np.tile(direction, 2)).astype("float32") for shift in shifts]
@@ -147,6 +175,34 @@ def probe_boxes(context: Context) -> Iterator[Finding]:
                 severity=context.directed,
             )  # fmt: skip
             return
+
+
+def _perfect_boxes(context: Context) -> Iterator[Finding]:
+    """A box that is right costs the same whatever its size, and nothing turned costs less."""
+    y = context.problem.y_true
+    right = context.evaluator.unreduced(y, y)
+    turned = context.evaluator.reduced(y, y[:, [2, 3, 0, 1]])
+    best = context.evaluator.reduced(y, y).scalar
+    if right.finite_value and right.value.shape[:1] == (ROWS,) and np.ptp(right.value) > 1e-3:
+        yield rules.finding(
+            rules.WRONG_MINIMUM,
+            f"Boxes that are right cost between {right.value.min():.4g} and "
+            f"{right.value.max():.4g}, depending on their size.",
+            context.evidence(y, y, right),
+            consequence="small boxes, or large ones, are trained away from where they belong",
+            remedy="measure the areas and the overlap in the same way",
+            severity=context.directed,
+        )
+    elif turned.finite_value and turned.scalar < best - 1e-3:
+        yield rules.finding(
+            rules.WRONG_MINIMUM,
+            f"Boxes with their corners swapped cost {turned.scalar:.4g}, less than the right "
+            f"ones ({best:.4g}).",
+            context.evidence(y, y[:, [2, 3, 0, 1]], turned),
+            consequence="the model is rewarded for boxes of negative width and height",
+            remedy="clip widths and heights at 0 before multiplying them",
+            severity="warning",
+        )
 
 
 def probe_scores(context: Context) -> Iterator[Finding]:
@@ -238,7 +294,7 @@ def _descend(context: Context) -> tuple[np.ndarray, np.ndarray, Observation | No
     if problem.kind == "regression" and problem.domain[0] == -np.inf:
         start = (problem.y_true + np.where(problem.y_pred > 0, 3.0, -3.0)).astype("float32")
     free = to_free(start, problem.link)
-    first, second, rate = np.zeros_like(free), np.zeros_like(free), 0.1
+    first, second = np.zeros_like(free), np.zeros_like(free)
     p, before = start, _distances(context, start).mean()
     for step in range(1, 161):
         seen = context.evaluator.reduced(problem.y_true, p)
@@ -251,6 +307,7 @@ def _descend(context: Context) -> tuple[np.ndarray, np.ndarray, Observation | No
             return start, p, None
         first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
         corrected = second / (1 - 0.999**step)
+        rate = 0.1 * min(1.0, (161 - step) / 60)  # smaller in the end, to settle in a corner
         free = free - rate * (first / (1 - 0.9**step)) / (np.sqrt(corrected) + 1e-8)
         p = to_prediction(free, problem.link).astype("float32")
     return start, p, context.evaluator.reduced(problem.y_true, p)

@@ -1,4 +1,4 @@
-"""Does every hyperparameter act, refuse nonsense, and keep what its family promises?"""
+"""Does every hyperparameter act, refuse nonsense, and leave the loss as right as it was?"""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,6 @@ from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.hyperparameters import hyperparameters, rebuild
 from lossmith.checker.probes import pairs, scan
 from lossmith.checker.report import Finding
-from lossmith.checker.targets import to_prediction
 from lossmith.core import Loss
 from lossmith.core.backend import keras
 
@@ -208,127 +207,3 @@ def probe_variants(context: Context) -> Iterator[Finding]:
                 yield replace(finding, message=f"With {name}={other:g}: {finding.message}")
             if found:
                 return
-
-
-_SLOPED = ("pinball", "quantile")
-_BOUNDED = ("dice", "iou", "jaccard", "tversky")
-
-
-def probe_identities(context: Context) -> Iterator[Finding]:
-    """What the formula of the family promises."""
-    family = (context.settings.family or "").lower()
-    if not context.random.finite_value:
-        return
-    if family in _SLOPED:
-        yield from _pinball(context)
-    elif family == "huber":
-        yield from _huber(context)
-    elif family == "focal":
-        yield from _focal(context)
-    elif family in ("crossentropy", "cross_entropy"):
-        yield from _cross_entropy(context)
-    if family in _BOUNDED:
-        yield from _unit_interval(context)
-
-
-def _broken(context: Context, message: str, family: str) -> Finding:
-    return rules.finding(
-        rules.IDENTITY_BROKEN,
-        message,
-        context.evidence(context.problem.y_true, context.problem.y_pred, context.random),
-        consequence=f"what is trained is not the {family} loss",
-        remedy=f"compare the formula with the definition of the {family} loss",
-    )
-
-
-def _pinball(context: Context) -> Iterator[Finding]:
-    """The two slopes are q for a prediction too low and 1 - q for one too high."""
-    named = hyperparameters(context.evaluator.original)
-    fractions = {k: v for k, v in named.items() if isinstance(v, float) and 0 < v < 1}
-    if not fractions:
-        return
-    name = next((k for k in fractions if k in ("q", "tau", "quantile", "alpha")),
-                next(iter(fractions)))  # fmt: skip
-    evaluator = rebuilt(context, **{name: 0.9})
-    curves = [] if evaluator is None else scan.scans(
-        Context(evaluator, context.problem, context.settings, context.certain)
-    )  # fmt: skip
-    for curve in curves[:1]:
-        too_low, too_high = curve.values[0], curve.values[-1]
-        if not close(too_low, 9 * too_high, 0.02):
-            yield _broken(
-                context,
-                f"With {name}=0.9 an error of -8 costs {too_low:.4g} and one of +8 "
-                f"{too_high:.4g}; the pinball loss has 9 times as much for a prediction too low.",
-                "pinball",
-            )
-
-
-def _huber(context: Context) -> Iterator[Finding]:
-    """Beyond the threshold it is linear with a slope of the threshold, below it half a square."""
-    for curve in scan.scans(context)[:1]:
-        centre = len(scan.ERRORS) // 2
-        small, large = curve.values[centre + 4], curve.values[centre + 8]
-        linear = np.diff(curve.values[-4:])
-        if not close(large, 4 * small, 0.05) or not close(linear[0], linear[-1], 0.02):
-            yield _broken(context, "The loss is not a square for errors below 0.4 and a straight "
-                          "line for errors of 8.", "Huber")  # fmt: skip
-
-
-def _focal(context: Context) -> Iterator[Finding]:
-    """With gamma = 0 it is the cross-entropy, up to one factor per label."""
-    if "gamma" not in hyperparameters(context.evaluator.original):
-        return
-    evaluator = rebuilt(context, gamma=0.0)
-    if evaluator is None or context.problem.kind not in ("binary", "binary_logits"):
-        return
-    shape = context.problem.y_pred.shape
-    for label in (0.0, 1.0):
-        ratios = []
-        for share in (0.3, 0.6, 0.8):
-            p = share if context.problem.kind == "binary" else math.log(share / (1 - share))
-            seen = evaluator.reduced(np.full(shape, label, "float32"),
-                                     np.full(shape, p, "float32"))  # fmt: skip
-            ratios.append(seen.scalar / -math.log(share if label else 1 - share))
-        if np.mean(ratios) <= 0 or not close(ratios, np.full(3, np.mean(ratios)), 1e-2):
-            yield _broken(context, f"With gamma=0 the loss for label {label:g} is not a multiple "
-                          "of the cross-entropy.", "focal")  # fmt: skip
-            return
-
-
-def _cross_entropy(context: Context) -> Iterator[Finding]:
-    """Without smoothing it is the negative logarithm of the probability of the label."""
-    problem = context.problem
-    if "categorical" not in problem.kind:
-        return
-    named = hyperparameters(context.evaluator.original)
-    changes = {"label_smoothing": 0.0} if "label_smoothing" in named else {}
-    evaluator = rebuilt(context, **changes) if changes else context.evaluator
-    p, y = problem.y_pred, problem.y_true
-    share = to_prediction(p, "softmax") if problem.kind.endswith("logits") else p
-    ids = y if y.ndim == 1 else y.argmax(axis=1)
-    wanted = -np.log(share[np.arange(len(p)), ids]).mean()
-    if evaluator is None or context.reduction == "sum":
-        return
-    got = evaluator.reduced(y, p).scalar
-    if not close(got, wanted, 1e-3):
-        without = " without smoothing" if changes else ""
-        yield _broken(context, f"On random predictions the loss is {got:.4g}{without}, the "
-                      f"cross-entropy {wanted:.4g}.", "cross-entropy")  # fmt: skip
-
-
-def _unit_interval(context: Context) -> Iterator[Finding]:
-    """Overlap losses lie between 0 and 1."""
-    for case in context.problem.cases:
-        seen = context.at(case)
-        if seen.finite_value and not -1e-4 <= seen.scalar <= 1 + 1e-4:
-            yield rules.finding(
-                rules.IDENTITY_BROKEN,
-                f"The loss is {seen.scalar:.4g} for the case {case.name!r}; a loss of overlap "
-                "lies between 0 and 1.",
-                context.evidence(case.y_true, case.y_pred, seen, case.name),
-                consequence="the value cannot be read as an overlap, and its gradient is another",
-                remedy="Dice has a factor 2 in the numerator and the sum of both areas below, "
-                "Jaccard neither: the intersection over the union",
-            )
-            return

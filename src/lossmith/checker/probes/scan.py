@@ -247,7 +247,7 @@ def _dead_far_out(context: Context, error: float) -> Finding | None:
 
 def probe_gradcheck(context: Context) -> Iterator[Finding]:
     """The gradient is the slope of the value."""
-    if not context.rowwise:
+    if context.problem.kind != "regression" or not context.rowwise:
         return
     for scan in scans(context)[:1]:
         if not (np.all(np.isfinite(scan.values)) and np.all(np.isfinite(scan.slopes))):
