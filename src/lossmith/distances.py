@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute, hinge, square_root
+from lossmith.core.numerics import absolute, directions, hinge, square_root
 
 ops = keras.ops
 Name = Literal["euclidean", "squared_euclidean", "manhattan", "cosine"]
@@ -108,21 +108,11 @@ def _manhattan(a: Any, b: Any) -> Any:
     return ops.sum(absolute(a - b), axis=-1)
 
 
-def _direction(a: Any) -> tuple[Any, Any]:
-    """The unit vectors (0 for a zero vector), and 1 where there is a direction, else 0."""
-    largest = ops.max(ops.abs(ops.stop_gradient(a)), axis=-1, keepdims=True)
-    scaled = a / ops.where(largest > 0, largest, ops.ones_like(largest))
-    length = square_root(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
-    exists = ops.greater(length, 0)
-    unit = scaled / ops.where(exists, length, ops.ones_like(length))
-    return unit, ops.cast(exists[..., 0], a.dtype)
-
-
 def _cosine(a: Any, b: Any) -> Any:
     # Half the squared distance of the unit vectors is 1 - cos without its cancellation; a zero
     # vector is at right angles to every other vector, and at distance 0 from itself. A compiler
     # may round the two directions of equal vectors differently, so these are picked out.
-    (unit_a, has_a), (unit_b, has_b) = _direction(a), _direction(b)
+    (unit_a, has_a), (unit_b, has_b) = directions(a), directions(b)
     value = 0.5 * (_squared_euclidean(unit_a, unit_b) + ops.abs(has_a - has_b))
     value = value - ops.stop_gradient(hinge(value - 2.0))
     return ops.where(ops.all(ops.equal(a, b), axis=-1), ops.zeros_like(value), value)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lossmith as ls
-from contract import oracles, user_losses
+from contract import allpairs_oracles, oracles, user_losses
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -83,13 +83,21 @@ CASES = [
         {"margin": 2.0, "same": 0, "factor": 0.5},
         labels_and_distances,
     ),
-    Case(
-        ls.losses.supervised_contrastive,
-        oracles.supervised_contrastive,
-        {"temperature": 0.5},
-        classes_and_vectors,
-        weight_repeats=False,
-    ),
+    *[
+        Case(loss, oracle, changed, classes_and_vectors, weight_repeats=False)
+        for loss, oracle, changed in (
+            (
+                ls.losses.supervised_contrastive,
+                allpairs_oracles.supervised_contrastive,
+                {"temperature": 0.5, "inside": True},
+            ),
+            (
+                ls.losses.all_pairs_contrastive,
+                allpairs_oracles.all_pairs_contrastive,
+                {"margin": 3.0, "positive_margin": 0.5, "squared": False, "average": "active"},
+            ),
+        )
+    ],
     Case(user.asymmetric, oracles.asymmetric, {"late": 1.5, "power": "fourth", "doubled": True}),
     Case(user.scaled_outputs, oracles.scaled_outputs, {"scale": [0.5, 3.0, 7.0]}),
     Case(user.ScaledOutputs(), oracles.scaled_outputs, {"scale": [0.5, 3.0, 7.0]}),

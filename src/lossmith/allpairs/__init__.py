@@ -1,8 +1,13 @@
-"""Losses over all pairs of a batch of embeddings."""
+"""Losses over all pairs of a batch of embeddings, in linear memory."""
 
-from lossmith.allpairs.dense import (
-    SupervisedContrastive,
-    supervised_contrastive,
-)
+from lossmith.allpairs.base import AllPairsLoss
+from lossmith.allpairs.contrastive import AllPairsContrastive, all_pairs_contrastive
+from lossmith.allpairs.softmax import SupervisedContrastive, supervised_contrastive
 
-__all__ = ["SupervisedContrastive", "supervised_contrastive"]
+__all__ = [
+    "AllPairsContrastive",
+    "AllPairsLoss",
+    "SupervisedContrastive",
+    "all_pairs_contrastive",
+    "supervised_contrastive",
+]

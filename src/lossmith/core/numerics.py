@@ -57,3 +57,13 @@ def square_root(x: Any) -> Any:
     positive = ops.greater(x, 0)
     root = ops.sqrt(ops.where(positive, x, ops.ones_like(x)))
     return ops.where(positive, root, ops.zeros_like(x))
+
+
+def directions(vectors: Any) -> tuple[Any, Any]:
+    """The unit vectors (0 for a zero vector), and 1 where there is a direction, else 0."""
+    largest = ops.max(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
+    scaled = vectors / ops.where(largest > 0, largest, ops.ones_like(largest))
+    length = square_root(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
+    exists = ops.greater(length, 0)
+    unit = scaled / ops.where(exists, length, ops.ones_like(length))
+    return unit, ops.cast(exists[..., 0], vectors.dtype)

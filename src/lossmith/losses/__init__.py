@@ -1,6 +1,11 @@
 """The catalogue: losses that Keras lacks, or gets wrong, a module a family."""
 
-from lossmith.allpairs import SupervisedContrastive, supervised_contrastive
+from lossmith.allpairs import (
+    AllPairsContrastive,
+    SupervisedContrastive,
+    all_pairs_contrastive,
+    supervised_contrastive,
+)
 from lossmith.losses.classification import ModifiedHuber, modified_huber
 from lossmith.losses.pairs import Contrastive, contrastive
 from lossmith.losses.regression import (
@@ -21,6 +26,7 @@ from lossmith.losses.regression import (
 )
 
 __all__ = [
+    "AllPairsContrastive",
     "Contrastive",
     "Huber",
     "LogCosh",
@@ -31,6 +37,7 @@ __all__ = [
     "Quantile",
     "RootMeanSquaredError",
     "SupervisedContrastive",
+    "all_pairs_contrastive",
     "contrastive",
     "huber",
     "log_cosh",
