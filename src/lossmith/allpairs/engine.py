@@ -5,6 +5,7 @@ whole matrix. The engine takes the slope of a block from the backend and multipl
 it goes on: the matrix never exists, and no block is computed twice.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lossmith.allpairs import measures, near
@@ -44,7 +45,6 @@ class Visits:
         rows = _largest(_FEWEST_ROWS, entries // _largest(self.partners, 1))
         self.size = _least(rows, self.count)
         self.offsets = ops.arange(self.size, dtype="int32")
-        self.index = ops.arange(self.partners, dtype="int32")
         self.blocks = (self.count + self.size - 1) // _largest(self.size, 1)
 
     def _sides(self) -> tuple[Table, Table]:
@@ -63,34 +63,43 @@ class Visits:
         """The rows of a block."""
         return None if array is None else driver.take_rows(array, block.start, block.offsets)
 
-    def measure(self, block: Block) -> tuple[Any, Any]:
-        """Similarities or distances `(rows, partners)`, and where their difference was computed."""
-        loss, columns = self.loss, self.columns
+    def measure(self, block: Block) -> tuple[Any, near.Near | None]:
+        """Similarities or distances `(rows, partners)`, and the pairs that are near."""
+        measure, columns = self.loss.measure, self.columns
         rows = Table(*(self.take(each, block) for each in self.rows))
         product = driver.product(rows.vectors, ops.transpose(columns.vectors))
-        found = measures.from_product(loss.measure, product, rows.norms, columns.norms)
-        if not measures.is_distance(loss.measure):
-            return found, None
-        close = measures.near(loss.measure, found, rows.norms, columns.norms)
-        itself = self.itself(block)
-        if itself is not None:
-            close = ops.logical_and(close, ops.logical_not(itself))
-        found = near.corrected(driver, loss.measure, found, close, rows.exact, columns.exact)
+        if not measures.is_distance(measure):
+            return product, None
+        compute = driver.compiled(_distances, self.loss, product)
+        found, close = compute(
+            measure, product, rows.norms, columns.norms, self._place(block), block.offsets
+        )
+        found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
         return found, close
-
-    def itself(self, block: Block) -> Any:
-        """Where row and column are one item; `None` if they never are."""
-        if self.pairs.columns is not None:
-            return None
-        return ops.equal((block.start + block.offsets)[:, None], self.index[None, :])
 
     def row(self, block: Block) -> Row:
         """What the formula of the anchors of a block sees."""
+        return _row(self.rows.vectors.dtype, self.given, *self._labels(block))
+
+    def weighted(self, block: Block, found: Any) -> tuple[Any, Any]:
+        """The sum of the values of a block's anchors, and what it is to be divided by."""
+        weights = self.anchor_weights(block)
+        return _weighted(self.loss, found, weights, self.given, *self._labels(block))
+
+    def pull(self, block: Block, found: Any) -> tuple[Any, Any, Any]:
+        """What `weighted` gives, and how the sum of the values pulls at the vectors."""
+        compute = driver.compiled(_pull, self.loss, found)
+        weights = self.anchor_weights(block)
+        return compute(self.loss, found, weights, self.given, *self._labels(block))
+
+    def _labels(self, block: Block) -> tuple[Any, ...]:
         partners = self.pairs.partners
         labels = self.take(self.pairs.rows.labels, block)
-        groups = members(labels, partners.labels, self.itself(block), partners.weights)
-        ones = ops.ones_like(block.offsets, dtype=partners.vectors.dtype)
-        return Row(groups, partners.weights, ones, self.partners, self.given)
+        return labels, partners.labels, partners.weights, self._place(block), block.offsets
+
+    def _place(self, block: Block) -> Any:
+        """Where the rows are among the columns; `None` if they are other items."""
+        return block.start if self.pairs.columns is None else None
 
     def anchor_weights(self, block: Block) -> Any:
         """The weights of a block's rows; 0 where a row has been visited before."""
@@ -127,11 +136,34 @@ def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, .
     return _value_and_gradients(visits)
 
 
-def _weighted(visits: Visits, block: Block, found: Any) -> tuple[Any, Any]:
-    """The sum of the values of a block's anchors, and what it is to be divided by."""
-    row, weights = visits.row(block), visits.anchor_weights(block)
-    values, counts = visits.loss.anchors(found, row)
-    return ops.sum(weights * values), ops.sum(weights * counts)
+def _distances(
+    measure: measures.Name, product: Any, rows: Any, columns: Any, place: Any, offsets: Any
+) -> tuple[Any, near.Near]:
+    found, mask = measures.from_product(measure, product, rows, columns)
+    return found, near.found(_without_itself(mask, place, offsets))
+
+
+def _without_itself(mask: Any, place: Any, offsets: Any) -> Any:
+    return mask if place is None else driver.clear_diagonal(mask, place, offsets)
+
+
+def _row(
+    dtype: Any, given: Any, labels: Any, partners: Any, weights: Any, place: Any, offsets: Any
+) -> Row:
+    groups = members(labels, partners, weights, lambda m: _without_itself(m, place, offsets))
+    return Row(*groups, weights, dtype, given)
+
+
+def _weighted(loss: Any, found: Any, anchors: Any, given: Any, *labels: Any) -> tuple[Any, Any]:
+    values, counts = loss.anchors(found, _row(found.dtype, given, *labels))
+    return ops.sum(anchors * values), ops.sum(anchors * counts)
+
+
+def _pull(loss: Any, found: Any, *rest: Any) -> tuple[Any, Any, Any]:
+    value, count, slope = driver.value_and_slope(
+        lambda found: _weighted(loss, found, *rest), found
+    )
+    return value, count, measures.pull(loss.measure, slope, found)
 
 
 def _finish(value: Any, count: Any, loss: Any) -> Any:
@@ -142,7 +174,7 @@ def _value(visits: Visits) -> Any:
     zero = ops.zeros((), dtype=visits.rows.vectors.dtype)
 
     def visit(block: Block, carry: Any) -> Any:
-        value, count = _weighted(visits, block, visits.measure(block)[0])
+        value, count = visits.weighted(block, visits.measure(block)[0])
         return carry[0] + value, carry[1] + count
 
     return _finish(*visits.each(visit, (zero, zero)), visits.loss)
@@ -158,10 +190,7 @@ def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
 
     def visit(block: Block, carry: Any) -> Any:
         found, close = visits.measure(block)
-        value, count, slope = driver.value_and_slope(
-            lambda found: _weighted(visits, block, found), found
-        )
-        pull = measures.pull(loss.measure, slope, found)
+        value, count, pull = visits.pull(block, found)
         of_rows, of_columns = _push(visits, block, pull, close, None if symmetric else carry[3])
         own = driver.add_rows(carry[2], block.start, block.offsets, of_rows)
         sums = carry[0] + value, carry[1] + count
@@ -176,7 +205,9 @@ def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
     return _finish(value, count, loss), tuple(gradients)
 
 
-def _push(visits: Visits, block: Block, pull: Any, close: Any, turned: Any) -> tuple[Any, Any]:
+def _push(
+    visits: Visits, block: Block, pull: Any, close: near.Near | None, turned: Any
+) -> tuple[Any, Any]:
     """The gradient of a block's rows, and `turned` with that of the columns added."""
     rows = Table(*(visits.take(each, block) for each in visits.rows))
     columns = visits.columns
@@ -184,13 +215,15 @@ def _push(visits: Visits, block: Block, pull: Any, close: Any, turned: Any) -> t
         if turned is not None:
             turned = driver.add_product(turned, ops.transpose(rows.vectors), pull)
         return driver.product(pull, columns.vectors), turned
-    exact = near.gradients(driver, pull, close, rows.exact, columns.exact)
-    pull = ops.where(close, 0.0, pull)
-    of_rows = ops.sum(pull, axis=1, keepdims=True) * rows.vectors
-    of_rows = of_rows - driver.product(pull, columns.vectors) + exact[0]
+    of_columns = None if turned is None else ops.zeros_like(columns.exact)
+    pull, of_rows, of_columns = near.split(
+        driver, pull, close, rows.exact, columns.exact, of_columns
+    )
+    of_rows = of_rows + ops.sum(pull, axis=1, keepdims=True) * rows.vectors
+    of_rows = of_rows - driver.product(pull, columns.vectors)
     if turned is not None:
         turned = driver.add_product(turned, -ops.transpose(rows.vectors), pull)
-        of_columns = ops.sum(pull, axis=0)[:, None] * columns.vectors + exact[1]
+        of_columns = of_columns + ops.sum(pull, axis=0)[:, None] * columns.vectors
         turned = turned + ops.transpose(of_columns)
     return of_rows, turned
 

@@ -61,12 +61,18 @@ def _centred(vectors: Any, mean: Any) -> Table:
     return Table(centred, vectors, ops.sum(ops.square(centred), axis=-1))
 
 
-def from_product(measure: Name, product: Any, rows: Any, columns: Any) -> Any:
-    """The measure of a block, from its matrix product and the squared norms of both sides."""
-    if not is_distance(measure):
-        return product
+def from_product(measure: Name, product: Any, rows: Any, columns: Any) -> tuple[Any, Any]:
+    """The distances of a block, and where they are too small against the norms to be taken so.
+
+    Args:
+        measure: its name.
+        product: the matrix product of rows and columns.
+        rows: squared norms of the rows.
+        columns: squared norms of the columns.
+    """
     squared = ops.relu((rows[:, None] + columns[None, :]) - 2.0 * product)
-    return _from_squared(measure, squared)
+    near = squared <= (NEAR * rows)[:, None] + (NEAR * columns)[None, :]
+    return _from_squared(measure, squared), near
 
 
 def _from_squared(measure: Name, squared: Any) -> Any:
@@ -100,18 +106,11 @@ def exact_all(driver: Any, measure: Name, rows: Any, columns: Any) -> Any:
     return _from_squared(measure, total)
 
 
-def near(measure: Name, block: Any, rows: Any, columns: Any) -> Any:
-    """Where the distance is too small against the norms to be taken from the product."""
-    squared = ops.square(block) if measure == "euclidean" else block
-    squared = 2.0 * squared if measure == "cosine" else squared
-    return squared <= NEAR * (rows[:, None] + columns[None, :])
-
-
 def pull(measure: Name, slope: Any, block: Any) -> Any:
-    """W, with which the gradient of a row is `sum_j W_ij (a_i - b_j)`; for products `sum_j W_ij b_j`."""
-    if not is_distance(measure) or measure == "cosine":
-        return slope
+    """W, with which the gradient of a row is `sum_j W_ij (a_i - b_j)`; for products `W_ij b_j`."""
     if measure == "squared_euclidean":
         return 2.0 * slope
-    apart = block > 0
-    return ops.where(apart, slope / ops.where(apart, block, 1.0), 0.0)
+    if measure == "euclidean":
+        # Vectors at distance 0 have a difference of 0, which meets a finite number here.
+        return slope / ops.maximum(block, 1e-30)
+    return slope

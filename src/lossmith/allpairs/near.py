@@ -4,7 +4,7 @@ Where each row of a block has few of them (its duplicates, its class), one pair 
 visited at a time; where there are many, all pairs are, some features at a time.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from lossmith.allpairs import measures
 from lossmith.allpairs.measures import Name
@@ -14,7 +14,22 @@ ops = keras.ops
 _FEW = 24
 
 
-def corrected(driver: Any, measure: Name, block: Any, near: Any, rows: Any, columns: Any) -> Any:
+class Near(NamedTuple):
+    """The near pairs of a block."""
+
+    mask: Any
+    """Booleans `(rows, columns)`."""
+    amount: Any
+    """0: there are none; 1: each row has few; 2: some row has many."""
+
+
+def found(mask: Any) -> Near:
+    """The near pairs under a mask."""
+    most = ops.amax(ops.count_nonzero(mask, axis=1))
+    return Near(mask, ops.cast(most > 0, "int32") + ops.cast(most > _FEW, "int32"))
+
+
+def corrected(driver: Any, measure: Name, block: Any, near: Near, rows: Any, columns: Any) -> Any:
     """The block with the distance of every near pair taken from the difference of its vectors."""
 
     def few(block: Any) -> Any:
@@ -24,65 +39,81 @@ def corrected(driver: Any, measure: Name, block: Any, near: Any, rows: Any, colu
             exact = measures.exact(measure, difference)
             return driver.put_entries(block, column, ops.where(chosen, exact, current))
 
-        return _one_of_each_row(driver, near, visit, block)
+        return _one_of_each_row(driver, near.mask, visit, block)
 
     def many(block: Any) -> Any:
-        return ops.where(near, measures.exact_all(driver, measure, rows, columns), block)
+        return ops.where(near.mask, measures.exact_all(driver, measure, rows, columns), block)
 
-    return driver.switch(_how_many(near), [lambda block: block, few, many], block)
+    return driver.switch(near.amount, [lambda block: block, few, many], block)
 
 
-def gradients(driver: Any, weights: Any, near: Any, rows: Any, columns: Any) -> tuple[Any, Any]:
-    """`sum_j W_ij (a_i - b_j)` for the rows and its counterpart for the columns, of near pairs."""
-    nothing = ops.zeros_like(rows), ops.zeros_like(columns)
+def split(
+    driver: Any, weights: Any, near: Near, rows: Any, columns: Any, of_columns: Any
+) -> tuple[Any, Any, Any]:
+    """Take near pairs out of the weights W, and give `sum_j W_ij (a_i - b_j)` of them.
+
+    Args:
+        driver: the backend's loops.
+        weights: W, `(rows, columns)`.
+        near: the near pairs.
+        rows: the vectors a.
+        columns: the vectors b.
+        of_columns: what the gradient of the columns is added to; `None` if it is not wanted.
+
+    Returns:
+        The other weights, the gradient of the rows and that of the columns.
+    """
 
     def few(carry: Any) -> Any:
         def visit(carry: Any, column: Any, chosen: Any) -> Any:
             weight = ops.take_along_axis(weights, column[:, None], axis=1)
             weight = ops.where(chosen[:, None], weight, 0.0)
             step = weight * (rows - ops.take(columns, column, axis=0))
+            if len(carry) == 1:
+                return (carry[0] + step,)
             return carry[0] + step, driver.scatter_rows(carry[1], column, -step)
 
-        return _one_of_each_row(driver, near, visit, carry)
+        _, *carry = carry
+        return others(), *_one_of_each_row(driver, near.mask, visit, tuple(carry))
 
     def many(carry: Any) -> Any:
-        chosen = ops.where(near, weights, 0.0)
-        features = int(rows.shape[1])
+        chosen = ops.where(near.mask, weights, 0.0)
+        one = ops.arange(1, dtype="int32")
 
         def visit(k: Any, carry: Any) -> Any:
-            a, b = ops.take(rows, k, axis=1), ops.take(columns, k, axis=1)
-            step = chosen * (a[:, None] - b[None, :])
-            here = ops.arange(1, dtype="int32")
-            return (
-                driver.put_rows(carry[0], k, here, ops.sum(step, axis=1)[None]),
-                driver.put_rows(carry[1], k, here, -ops.sum(step, axis=0)[None]),
+            step = ops.take(rows, k, axis=1)[:, None] - ops.take(columns, k, axis=1)[None, :]
+            step = chosen * step
+            sums = ops.sum(step, axis=1)[None], -ops.sum(step, axis=0)[None]
+            return tuple(
+                driver.add_rows(each, k, one, new)
+                for each, new in zip(carry, sums[: len(carry)], strict=True)
             )
 
-        turned = tuple(ops.transpose(each) + 0.0 for each in carry)
-        turned = driver.loop(features, visit, turned)
-        return tuple(ops.transpose(each) for each in turned)
+        _, *carry = carry
+        turned = tuple(ops.transpose(each) for each in carry)
+        turned = driver.loop(int(rows.shape[1]), visit, turned)
+        return others(), *(ops.transpose(each) for each in turned)
 
-    return driver.switch(_how_many(near), [lambda carry: carry, few, many], nothing)
+    def others() -> Any:
+        return ops.where(near.mask, 0.0, weights)
 
-
-def _how_many(near: Any) -> Any:
-    """0: none; 1: few in each row; 2: many."""
-    most = ops.max(ops.sum(ops.cast(near, "int32"), axis=1))
-    return ops.cast(most > 0, "int32") + ops.cast(most > _FEW, "int32")
+    start = (weights, ops.zeros_like(rows), *([] if of_columns is None else [of_columns]))
+    result = driver.switch(near.amount, [lambda carry: carry, few, many], start)
+    return result if of_columns is not None else (*result, None)
 
 
 def _one_of_each_row(driver: Any, near: Any, visit: Any, carry: Any) -> Any:
     columns = ops.shape(near)[1]
     index = ops.arange(columns, dtype="int32")[None, :]
-    most = ops.max(ops.sum(ops.cast(near, "int32"), axis=1))
+    most = ops.amax(ops.count_nonzero(near, axis=1))
 
     def body(_: Any, state: Any) -> Any:
         last, carry = state
         later = ops.logical_and(near, index > last[:, None])
-        column = ops.min(ops.where(later, index, columns), axis=1)
+        column = ops.amin(ops.where(later, index, columns), axis=1)
         chosen = column < columns
         return column, visit(carry, ops.minimum(column, columns - 1), chosen)
 
-    before = ops.full_like(ops.argmax(near, axis=1), -1, dtype="int32")
+    before = ops.full_like(ops.count_nonzero(near, axis=1), -1, dtype="int32")
     return driver.loop(most, body, (before, carry))[1]
 

@@ -1,5 +1,6 @@
 """What the formula of an anchor sees: a block of rows, and groups of partners to reduce over."""
 
+from collections.abc import Callable
 from typing import Any
 
 from lossmith.core.backend import keras
@@ -16,29 +17,25 @@ class Group:
     counts w times; one of weight 0 is not there.
     """
 
-    def __init__(self, members: Any, weights: Any, ones: Any, partners: Any) -> None:
+    def __init__(self, members: Any, weights: Any, dtype: Any) -> None:
         """Make the group of some partners.
 
         Args:
-            members: booleans `(rows, partners)`, `None` for all.
+            members: booleans `(rows, partners)`.
             weights: of the partners, `(partners,)`, `None` if all are 1.
-            ones: a 1 for each row, `(rows,)`.
-            partners: how many there are.
+            dtype: of the blocks.
         """
-        self._members, self._weights = members, weights
-        self._ones, self._partners = ones, partners
+        self._members, self._weights, self._dtype = members, weights, dtype
 
     def count(self) -> Any:
         """How many there are (the sum of their weights)."""
-        if self._members is None:
-            return self._ones * ops.cast(self._partners, self._ones.dtype)
-        return ops.sum(self._weighed(ops.cast(self._members, self._ones.dtype)), axis=1)
+        if self._weights is None:
+            return ops.cast(ops.count_nonzero(self._members, axis=1), self._dtype)
+        return ops.sum(self._weighed(ops.cast(self._members, self._dtype)), axis=1)
 
     def any(self) -> Any:
         """1 where there is one, else 0."""
-        if self._members is None:
-            return self._ones
-        return ops.cast(ops.any(self._members, axis=1), self._ones.dtype)
+        return ops.cast(ops.any(self._members, axis=1), self._dtype)
 
     def sum(self, block: Any) -> Any:
         """The sum."""
@@ -50,11 +47,11 @@ class Group:
 
     def max(self, block: Any, empty: float = _LOWEST) -> Any:
         """The largest; `empty` if there is none."""
-        return ops.max(self._chosen(block, empty), axis=1)
+        return ops.amax(self._chosen(block, empty), axis=1)
 
     def min(self, block: Any, empty: float = -_LOWEST) -> Any:
         """The smallest; `empty` if there is none."""
-        return ops.min(self._chosen(block, empty), axis=1)
+        return ops.amin(self._chosen(block, empty), axis=1)
 
     def argmax(self, block: Any) -> Any:
         """The column of the largest."""
@@ -63,15 +60,13 @@ class Group:
     def logsumexp(self, block: Any) -> Any:
         """The logarithm of the sum of the exponentials; -1e30 of nothing."""
         chosen = self._chosen(block, _LOWEST)
-        largest = ops.stop_gradient(ops.max(chosen, axis=1, keepdims=True))
+        largest = ops.stop_gradient(ops.amax(chosen, axis=1, keepdims=True))
         total = ops.sum(self._weighed(ops.exp(self._chosen(block - largest, _LOWEST))), axis=1)
         exists = total > 0
         logarithm = ops.log(ops.where(exists, total, ops.ones_like(total)))
         return ops.where(exists, logarithm + largest[:, 0], ops.full_like(total, _LOWEST))
 
     def _chosen(self, block: Any, other: float) -> Any:
-        if self._members is None:
-            return block
         return ops.where(self._members, block, other)
 
     def _weighed(self, block: Any) -> Any:
@@ -84,40 +79,42 @@ class Row:
     Attributes:
         positives: partners of the same class (with a label in common), never the item itself.
         negatives: partners of other classes.
-        others: both.
         given: what the loss' `prepare` returned.
     """
 
-    def __init__(
-        self, members: tuple[Any, Any, Any], weights: Any, ones: Any, partners: Any, given: Any
-    ) -> None:
-        """Make the groups from the booleans of positives, negatives and others."""
-        self.positives, self.negatives, self.others = (
-            Group(each, weights, ones, partners) for each in members
+    def __init__(self, positives: Any, negatives: Any, weights: Any, dtype: Any, given: Any):
+        """Make the groups from the booleans of positives and negatives, `(rows, partners)`."""
+        self._members, self._weights, self._dtype = (positives, negatives), weights, dtype
+        self.positives, self.negatives = (
+            Group(each, weights, dtype) for each in (positives, negatives)
         )
         self.given = given
 
+    @property
+    def others(self) -> Group:
+        """Positives and negatives."""
+        return Group(ops.logical_or(*self._members), self._weights, self._dtype)
 
-def members(labels: Any, partners: Any, itself: Any, weights: Any) -> tuple[Any, Any, Any]:
-    """Who is positive, negative or either, `(rows, partners)` each.
+
+def members(
+    labels: Any, partners: Any, weights: Any, without_itself: Callable[[Any], Any]
+) -> tuple[Any, Any]:
+    """Who is positive and who is negative, `(rows, partners)` each.
 
     Args:
         labels: of the rows, ids or one row of labels each.
         partners: of the columns.
-        itself: where row and column are one item; `None` if they never are.
         weights: of the columns, or `None`.
+        without_itself: makes a mask false where row and column are one item.
     """
     if len(labels.shape) == 1:
         same = ops.equal(labels[:, None], partners[None, :])
     else:
         same = ops.matmul(labels, ops.transpose(partners)) > 0
-    others = None if itself is None else ops.logical_not(itself)
+    negatives, positives = ops.logical_not(same), without_itself(same)
+    if len(labels.shape) > 1:
+        negatives = without_itself(negatives)
     if weights is not None:
         present = ops.not_equal(weights, 0)[None, :]
-        others = present if others is None else ops.logical_and(others, present)
-    negatives = ops.logical_not(same)
-    if others is None:
-        return same, negatives, None
-    if weights is not None or len(labels.shape) > 1:
-        negatives = ops.logical_and(negatives, others)
-    return ops.logical_and(same, others), negatives, others
+        positives, negatives = (ops.logical_and(each, present) for each in (positives, negatives))
+    return positives, negatives

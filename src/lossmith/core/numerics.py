@@ -61,7 +61,7 @@ def square_root(x: Any) -> Any:
 
 def directions(vectors: Any) -> tuple[Any, Any]:
     """The unit vectors (0 for a zero vector), and 1 where there is a direction, else 0."""
-    largest = ops.max(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
+    largest = ops.amax(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
     scaled = vectors / ops.where(largest > 0, largest, ops.ones_like(largest))
     length = square_root(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
     exists = ops.greater(length, 0)

@@ -54,13 +54,19 @@ def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
     return array.at[indices].add(rows)
 
 
+def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
+    """A mask `(rows, columns)` of rows from `start` on, false where row and column are one."""
+    columns = jnp.arange(mask.shape[1])
+    return mask & ((start + offsets)[:, None] != columns[None, :])
+
+
 def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tuple[Any, Any, Any]:
     """The number that a formula of a block gives, what comes with it, and the derivative."""
     (value, extra), slope = jax.value_and_grad(formula, has_aux=True)(block)
     return value, extra, slope
 
 
-def compiled(function: Callable[..., Any], owner: Any, entries: int) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
     """The function itself: it is part of a compiled loop already."""
     return function
 

@@ -64,6 +64,12 @@ def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
     return tf.tensor_scatter_nd_add(array, indices[:, None], rows)
 
 
+def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
+    """A mask `(rows, columns)` of rows from `start` on, false where row and column are one."""
+    columns = tf.range(tf.shape(mask)[1])
+    return mask & ((start + offsets)[:, None] != columns[None, :])
+
+
 def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tuple[Any, Any, Any]:
     """The number that a formula of a block gives, what comes with it, and the derivative."""
     with tf.GradientTape() as tape:
@@ -73,7 +79,7 @@ def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tu
     return value, extra, slope
 
 
-def compiled(function: Callable[..., Any], owner: Any, entries: int) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
     """The function itself: it is part of the graph already."""
     return function
 

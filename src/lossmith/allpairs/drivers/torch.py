@@ -3,6 +3,7 @@
 import functools
 import itertools
 import threading
+import types
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -71,8 +72,20 @@ def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
     return array.index_add_(0, indices, rows)
 
 
+def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
+    """A mask `(rows, columns)` of rows from `start` on, false where row and column are one."""
+    if torch.compiler.is_compiling():
+        columns = torch.arange(mask.shape[1], device=mask.device)
+        return mask & ((start + offsets)[:, None] != columns[None, :])
+    mask.diagonal(start).fill_(False)
+    return mask
+
+
 def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tuple[Any, Any, Any]:
     """The number that a formula of a block gives, what comes with it, and the derivative."""
+    if torch.compiler.is_compiling():
+        slope, (value, extra) = torch.func.grad_and_value(formula, has_aux=True)(block)
+        return value, extra, slope
     with torch.enable_grad():
         leaf = block.detach().requires_grad_()
         value, extra = formula(leaf)
@@ -80,16 +93,19 @@ def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tu
     return value.detach(), extra.detach(), torch.zeros_like(block) if slope is None else slope
 
 
-def compiled(function: Callable[..., Any], owner: Any, entries: int) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
     """The function compiled, inside a compiled step and where blocks are worth it."""
-    if not getattr(_state, "compiling", False) or entries < _WORTH_COMPILING:
+    if not getattr(_state, "compiling", False) or block.numel() < _WORTH_COMPILING:
         return function
     return _compiled_for(owner, function)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _compiled_for(owner: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(function, dynamic=False)
+    """Compiled code is kept with a code object, for few losses each: every loss has its own."""
+    code, defaults = function.__code__.replace(), function.__defaults__
+    copy = types.FunctionType(code, function.__globals__, function.__name__, defaults)
+    return torch.compile(copy)
 
 
 def differentiable(loss: Any, pairs: Any) -> Any:
