@@ -66,13 +66,22 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         """
         raise NotImplementedError(f"{type(self).__name__} defines no anchors(self, block, row).")
 
+    def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
+        """The weighted sums of values and of counts, and the slope of the first `block.shape`."""
+
+        def sums(block: Any) -> tuple[Any, Any]:
+            values, counts = self.anchors(block, row)
+            return ops.sum(weights * values), ops.sum(weights * counts)
+
+        return engine.driver.value_and_slope(sums, block)
+
     def prepare(self, pairs: Pairs) -> Any:
         """What anchors need to know of the whole batch; without a gradient."""
         return None
 
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The value over all pairs of a batch."""
-        return self._of(Pairs(self._side(y_true, y_pred, sample_weight)))
+        return self.value_of(Pairs(self._side(y_true, y_pred, sample_weight)))
 
     def against(
         self,
@@ -103,7 +112,9 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         0.1269
         """
         rows = self._converted(y_true, y_pred, sample_weight)
-        return self._of(Pairs(rows, self._converted(reference_labels, references, reference_weight)))
+        return self.value_of(
+            Pairs(rows, self._converted(reference_labels, references, reference_weight))
+        )
 
     def align_classes(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Labels in the shape of the items of y_pred."""
@@ -117,7 +128,23 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         super()._initialise(values, settings)
         self.__dict__["number"] = engine.driver.enlist(self)
 
-    def _of(self, pairs: Pairs) -> Any:
+    def two_sides(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Side, Side]:
+        """The first and the second views of all items, for losses between two encoders."""
+        if len(y_pred.shape) != 3 or y_pred.shape[1] != 2:
+            raise ValueError(
+                f"{self.name}: y_pred has shape {tuple(y_pred.shape)}; it must hold two views of "
+                "each item, (N, 2, D): stack the outputs of both encoders along axis 1."
+            )
+        if sample_weight is not None and len(sample_weight.shape) == 1:
+            sample_weight = ops.stack([sample_weight, sample_weight], axis=1)
+        weights = [None if sample_weight is None else sample_weight[:, view] for view in (0, 1)]
+        first, second = (
+            self._side(y_true[:, view], y_pred[:, view], weights[view]) for view in (0, 1)
+        )
+        return first, second
+
+    def value_of(self, pairs: Pairs) -> Any:
+        """The value of given pairs, differentiable in the vectors of both sides."""
         return engine.driver.differentiable(self, pairs)
 
     def _converted(self, labels: Any, embeddings: Any, weights: Any) -> Side:

@@ -5,7 +5,6 @@ whole matrix. The engine takes the slope of a block from the backend and multipl
 it goes on: the matrix never exists, and no block is computed twice.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lossmith.allpairs import measures, near
@@ -159,10 +158,8 @@ def _weighted(loss: Any, found: Any, anchors: Any, given: Any, *labels: Any) -> 
     return ops.sum(anchors * values), ops.sum(anchors * counts)
 
 
-def _pull(loss: Any, found: Any, *rest: Any) -> tuple[Any, Any, Any]:
-    value, count, slope = driver.value_and_slope(
-        lambda found: _weighted(loss, found, *rest), found
-    )
+def _pull(loss: Any, found: Any, anchors: Any, given: Any, *labels: Any) -> tuple[Any, Any, Any]:
+    value, count, slope = loss.slope(found, _row(found.dtype, given, *labels), anchors)
     return value, count, measures.pull(loss.measure, slope, found)
 
 
@@ -177,7 +174,8 @@ def _value(visits: Visits) -> Any:
         value, count = visits.weighted(block, visits.measure(block)[0])
         return carry[0] + value, carry[1] + count
 
-    return _finish(*visits.each(visit, (zero, zero)), visits.loss)
+    value, count = visits.each(visit, (zero, zero))
+    return _finish(value, count, visits.loss)
 
 
 def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from lossmith.allpairs import measures
 from lossmith.allpairs.measures import Name
+from lossmith.allpairs.row import each_in_rows
 from lossmith.core.backend import keras
 
 ops = keras.ops
@@ -39,7 +40,7 @@ def corrected(driver: Any, measure: Name, block: Any, near: Near, rows: Any, col
             exact = measures.exact(measure, difference)
             return driver.put_entries(block, column, ops.where(chosen, exact, current))
 
-        return _one_of_each_row(driver, near.mask, visit, block)
+        return each_in_rows(driver, near.mask, visit, block)
 
     def many(block: Any) -> Any:
         return ops.where(near.mask, measures.exact_all(driver, measure, rows, columns), block)
@@ -74,7 +75,7 @@ def split(
             return carry[0] + step, driver.scatter_rows(carry[1], column, -step)
 
         _, *carry = carry
-        return others(), *_one_of_each_row(driver, near.mask, visit, tuple(carry))
+        return others(), *each_in_rows(driver, near.mask, visit, tuple(carry))
 
     def many(carry: Any) -> Any:
         chosen = ops.where(near.mask, weights, 0.0)
@@ -100,20 +101,3 @@ def split(
     start = (weights, ops.zeros_like(rows), *([] if of_columns is None else [of_columns]))
     result = driver.switch(near.amount, [lambda carry: carry, few, many], start)
     return result if of_columns is not None else (*result, None)
-
-
-def _one_of_each_row(driver: Any, near: Any, visit: Any, carry: Any) -> Any:
-    columns = ops.shape(near)[1]
-    index = ops.arange(columns, dtype="int32")[None, :]
-    most = ops.amax(ops.count_nonzero(near, axis=1))
-
-    def body(_: Any, state: Any) -> Any:
-        last, carry = state
-        later = ops.logical_and(near, index > last[:, None])
-        column = ops.amin(ops.where(later, index, columns), axis=1)
-        chosen = column < columns
-        return column, visit(carry, ops.minimum(column, columns - 1), chosen)
-
-    before = ops.full_like(ops.count_nonzero(near, axis=1), -1, dtype="int32")
-    return driver.loop(most, body, (before, carry))[1]
-

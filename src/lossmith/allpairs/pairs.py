@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple, Self
 
 
-
 class Side(NamedTuple):
     """Items on one side of the pairs."""
 
@@ -60,4 +59,3 @@ class Pairs(NamedTuple):
     def without_vectors(self) -> "Pairs":
         """Only labels and weights."""
         return self.with_vectors((None, None))
-

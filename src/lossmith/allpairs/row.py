@@ -27,6 +27,10 @@ class Group:
         """
         self._members, self._weights, self._dtype = members, weights, dtype
 
+    def where(self, chosen: Any) -> "Group":
+        """Those of the group that are chosen, booleans `(rows, partners)`."""
+        return Group(ops.logical_and(self._members, chosen), self._weights, self._dtype)
+
     def count(self) -> Any:
         """How many there are (the sum of their weights)."""
         if self._weights is None:
@@ -55,7 +59,27 @@ class Group:
 
     def argmax(self, block: Any) -> Any:
         """The column of the largest."""
-        return ops.argmax(self._chosen(block, _LOWEST), axis=1)
+        return ops.cast(ops.argmax(self._chosen(block, _LOWEST), axis=1), "int32")
+
+    def argmin(self, block: Any) -> Any:
+        """The column of the smallest."""
+        return self.argmax(-block)
+
+    def visit(self, driver: Any, visit: Callable[[Any, Any, Any], Any], carry: Any) -> Any:
+        """Visit one of each row at a time; `visit` gets the carry, columns and weights."""
+
+        def weighed(carry: Any, columns: Any, chosen: Any) -> Any:
+            weights = ops.cast(chosen, self._dtype)
+            if self._weights is not None:
+                weights = weights * ops.take(self._weights, columns)
+            return visit(carry, columns, weights)
+
+        return each_in_rows(driver, self._members, weighed, carry)
+
+    def spread(self, values: Any, chosen: Any) -> Any:
+        """`values` of the rows times the weights of the chosen of the group, 0 elsewhere."""
+        members = ops.logical_and(self._members, chosen)
+        return self._weighed(ops.where(members, values[:, None], 0.0))
 
     def logsumexp(self, block: Any) -> Any:
         """The logarithm of the sum of the exponentials; -1e30 of nothing."""
@@ -118,3 +142,28 @@ def members(
         present = ops.not_equal(weights, 0)[None, :]
         positives, negatives = (ops.logical_and(each, present) for each in (positives, negatives))
     return positives, negatives
+
+
+def each_in_rows(driver: Any, members: Any, visit: Any, carry: Any) -> Any:
+    """Visit the members of every row, one of each row at a time, in the order of the columns.
+
+    Args:
+        driver: the backend's loops.
+        members: booleans `(rows, columns)`.
+        visit: `(carry, columns, chosen)` to the next carry: a column of each row `(rows,)`, and
+            whether it is a member; rows with fewer members than others run out of them.
+        carry: what the visits change.
+    """
+    columns = ops.shape(members)[1]
+    index = ops.arange(columns, dtype="int32")[None, :]
+    most = ops.amax(ops.count_nonzero(members, axis=1))
+
+    def body(_: Any, state: Any) -> Any:
+        last, carry = state
+        later = ops.logical_and(members, index > last[:, None])
+        column = ops.amin(ops.where(later, index, columns), axis=1)
+        chosen = column < columns
+        return column, visit(carry, ops.minimum(column, columns - 1), chosen)
+
+    before = ops.full_like(ops.count_nonzero(members, axis=1), -1, dtype="int32")
+    return driver.loop(most, body, (before, carry))[1]

@@ -49,6 +49,11 @@ def put_entries(array: Any, columns: Any, values: Any) -> Any:
     return array.at[jnp.arange(array.shape[0]), columns].set(values)
 
 
+def add_entries(array: Any, columns: Any, values: Any) -> Any:
+    """Add to one entry in each row."""
+    return array.at[jnp.arange(array.shape[0]), columns].add(values)
+
+
 def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
     """Add each of the rows to the row of `array` that its index names."""
     return array.at[indices].add(rows)

@@ -59,6 +59,12 @@ def put_entries(array: Any, columns: Any, values: Any) -> Any:
     return tf.tensor_scatter_nd_update(array, places, values)
 
 
+def add_entries(array: Any, columns: Any, values: Any) -> Any:
+    """Add to one entry in each row."""
+    places = tf.stack([tf.range(tf.shape(array)[0]), columns], axis=1)
+    return tf.tensor_scatter_nd_add(array, places, values)
+
+
 def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
     """Add each of the rows to the row of `array` that its index names."""
     return tf.tensor_scatter_nd_add(array, indices[:, None], rows)

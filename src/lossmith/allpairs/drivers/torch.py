@@ -67,6 +67,11 @@ def put_entries(array: Any, columns: Any, values: Any) -> Any:
     return array.scatter_(1, columns[:, None].long(), values[:, None])
 
 
+def add_entries(array: Any, columns: Any, values: Any) -> Any:
+    """Add to one entry in each row, in place."""
+    return array.scatter_add_(1, columns[:, None].long(), values[:, None])
+
+
 def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
     """Add each of the rows to the row of `array` that its index names, in place."""
     return array.index_add_(0, indices, rows)
@@ -89,7 +94,9 @@ def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tu
     with torch.enable_grad():
         leaf = block.detach().requires_grad_()
         value, extra = formula(leaf)
-        slope = torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
+        slope = (
+            torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
+        )
     return value.detach(), extra.detach(), torch.zeros_like(block) if slope is None else slope
 
 
