@@ -424,9 +424,11 @@ def one_mean_of_all(y_true, y_pred):
 @correct(
     "sparse-smoothed-logits",
     "sparse_categorical_logits",
-    oracle=lambda y, z: -(
-        (0.8 * np.eye(4)[y.reshape(-1).astype(int)] + 0.05) * special.log_softmax(z, axis=-1)
-    ).sum(-1),
+    oracle=lambda y, z: (
+        -(
+            (0.8 * np.eye(4)[y.reshape(-1).astype(int)] + 0.05) * special.log_softmax(z, axis=-1)
+        ).sum(-1)
+    ),
 )
 def sparse_crossentropy_of_smoothed_labels(y_true, y_pred, smoothing=0.2):
     labels = ops.one_hot(ops.cast(ops.reshape(y_true, (-1,)), "int32"), 4)

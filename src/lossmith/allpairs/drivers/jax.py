@@ -1,0 +1,97 @@
+"""Blocks on JAX: `lax` loops, a gradient computed in the forward pass of `custom_vjp`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax import lax
+from jax import numpy as jnp
+
+
+def product(a: Any, b: Any) -> Any:
+    """The matrix product in the full precision of its operands."""
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
+
+
+def add_product(total: Any, a: Any, b: Any) -> Any:
+    """`total + a @ b`."""
+    return total + product(a, b)
+
+
+def loop(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
+    """`carry = body(i, carry)` for `i` from 0 to `count`."""
+    return lax.fori_loop(0, count, body, carry)
+
+
+def switch(index: Any, branches: list[Callable[[Any], Any]], operand: Any) -> Any:
+    """The result of the branch that is chosen."""
+    return lax.switch(index, branches, operand)
+
+
+def take_rows(array: Any, start: Any, offsets: Any) -> Any:
+    """The rows from `start` on, as many as there are offsets."""
+    return lax.dynamic_slice_in_dim(array, start, offsets.shape[0])
+
+
+def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
+    """Add to the rows from `start` on."""
+    current = take_rows(array, start, offsets)
+    return lax.dynamic_update_slice_in_dim(array, current + rows, start, 0)
+
+
+def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
+    """Replace the rows from `start` on."""
+    return lax.dynamic_update_slice_in_dim(array, rows, start, 0)
+
+
+def put_entries(array: Any, columns: Any, values: Any) -> Any:
+    """Replace one entry in each row."""
+    return array.at[jnp.arange(array.shape[0]), columns].set(values)
+
+
+def add_entries(array: Any, columns: Any, values: Any) -> Any:
+    """Add to one entry in each row."""
+    return array.at[jnp.arange(array.shape[0]), columns].add(values)
+
+
+def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
+    """Add each of the rows to the row of `array` that its index names."""
+    return array.at[indices].add(rows)
+
+
+def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
+    """A mask `(rows, columns)` of rows from `start` on, false where row and column are one."""
+    columns = jnp.arange(mask.shape[1])
+    return mask & ((start + offsets)[:, None] != columns[None, :])
+
+
+def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tuple[Any, Any, Any]:
+    """The number that a formula of a block gives, what comes with it, and the derivative."""
+    (value, extra), slope = jax.value_and_grad(formula, has_aux=True)(block)
+    return value, extra, slope
+
+
+def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
+    """The function itself: it is part of a compiled loop already."""
+    return function
+
+
+def differentiable(loss: Any, pairs: Any) -> Any:
+    """The value of the loss, with the gradient that the engine computes along with it."""
+
+    @jax.custom_vjp
+    def value(vectors: Any, others: Any) -> Any:
+        return loss.evaluate_pairs(others.with_vectors(vectors), gradient=False)[0]
+
+    def forward(vectors: Any, others: Any) -> tuple[Any, Any]:
+        return loss.evaluate_pairs(others.with_vectors(vectors), gradient=True)
+
+    def backward(gradients: Any, upstream: Any) -> tuple[Any, None]:
+        return tuple(upstream * each for each in gradients), None
+
+    value.defvjp(forward, backward)
+    return value(pairs.vectors(), pairs.without_vectors())
+
+
+def enlist(loss: Any) -> None:
+    """Nothing: only PyTorch's compiled steps refer to a loss by number."""

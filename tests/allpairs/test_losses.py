@@ -1,0 +1,56 @@
+"""Each loss of the family against loops: value and gradient, weights, in blocks of three rows."""
+
+import numpy as np
+import pytest
+from contract import allpairs_oracles as oracles
+from gradients import finite_differences, value_and_gradient
+
+import lossmith as ls
+from lossmith.allpairs import engine
+
+L = ls.losses
+RNG = np.random.default_rng(4)
+EMBEDDINGS = RNG.normal(size=(8, 4)).astype("float32")
+IDS = np.array([0, 1, 0, 2, 1, 0, 3, 1])
+WEIGHTS = np.array([1, 2, 0.5, 0, 1, 3, 1, 1], "float32")
+ONE_SIDED = [
+    L.nt_xent, L.multi_similarity(beta=5.0), L.multi_similarity(epsilon=None), L.lifted_structure,
+    *[L.triplet(mining=m, margin=1.0, distance=d)
+      for m in ("all", "semi_hard", "hardest")
+      for d in ("euclidean", "squared_euclidean", "cosine")],
+]  # fmt: skip
+TWO_SIDED = [L.clip(temperature=0.5), L.n_pair, L.siglip(scale=2.0, bias=-1.0)]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(engine, "_ENTRIES", 1)
+    monkeypatch.setattr(engine, "_FEWEST_ROWS", 3)
+
+
+def check(loss, embeddings, weights):
+    oracle, options = getattr(oracles, loss.default_name), dict(loss.hyperparameters)
+    value, gradient = value_and_gradient(lambda p: loss(IDS, p, weights), embeddings)
+    exact = embeddings.astype(float)
+    expected = oracle(IDS, exact, weights, **options)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+    slope = finite_differences(lambda p: oracle(IDS, p, weights, **options), exact)
+    np.testing.assert_allclose(gradient, slope, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("loss", ONE_SIDED, ids=repr)
+def test_a_batch_with_itself(loss, weights):
+    check(loss, EMBEDDINGS, weights)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("loss", TWO_SIDED, ids=repr)
+def test_two_encoders(loss, weights):
+    check(loss, RNG.normal(size=(8, 2, 4)).astype("float32"), weights)
+
+
+@pytest.mark.parametrize("loss", TWO_SIDED, ids=repr)
+def test_two_encoders_need_two_views(loss):
+    with pytest.raises(ValueError, match="two views"):
+        loss(IDS, EMBEDDINGS)
