@@ -54,6 +54,13 @@ choose_backend()
 
 import keras as keras  # noqa: E402 - the backend has to be chosen first
 from keras.src.backend import get_keras_mask  # noqa: E402 - Keras has no public name for it
+from keras.src.backend.common.symbolic_scope import (  # noqa: E402
+    in_symbolic_scope as in_symbolic_scope,
+)
+from keras.src.backend.common.tensor_attributes import (  # noqa: E402 - nor for these
+    get_tensor_attr,
+    set_tensor_attr,
+)
 
 
 def is_concrete(tensor: Any) -> bool:
@@ -87,6 +94,25 @@ def mask_of(tensor: Any) -> Any:
     return get_keras_mask(tensor)
 
 
+def attach(tensor: Any, attribute: str, value: Any) -> None:
+    """Let a tensor carry something to whoever gets it next, as Keras' masks travel."""
+    set_tensor_attr(tensor, attribute, value)
+
+
+def attached(tensor: Any, attribute: str) -> Any:
+    """What `attach` has put on this very tensor, `None` if nothing."""
+    return get_tensor_attr(tensor, attribute)
+
+
+def synchronise(model: Any) -> None:
+    """Bring a model's variables up to date in the middle of an epoch, and let them be set.
+
+    Only the trainer of JAX keeps their values elsewhere while it trains.
+    """
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+
+
 def check_shapes_equal(first: Any, second: Any, message: str) -> None:
     """Add a check to a traced step that has left dimensions open: the two shapes must be equal.
 
@@ -115,6 +141,22 @@ def torch_functional() -> Any:
     import torch
 
     return torch.nn.functional
+
+
+def log_gamma(x: Any) -> Any:
+    """The logarithm of the gamma function, which Keras lacks."""
+    name = keras.backend.backend()
+    if name == "jax":
+        import jax
+
+        return jax.lax.lgamma(x)
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        return tf.math.lgamma(x)
+    import torch
+
+    return torch.lgamma(x)
 
 
 def replica_count() -> int:

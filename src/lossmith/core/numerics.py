@@ -41,10 +41,10 @@ def squared_difference(y_true: Any, y_pred: Any) -> Any:
     return ops.square(y_pred - y_true)
 
 
-def huber(y_true: Any, y_pred: Any, threshold: float) -> Any:
-    """Half the squared difference up to `threshold`, linear beyond."""
+def huber(y_true: Any, y_pred: Any, threshold: Any) -> Any:
+    """Half the squared difference up to `threshold` (a number or a tensor), linear beyond."""
     functional = backend.torch_functional()
-    if functional is not None:
+    if functional is not None and isinstance(threshold, float):
         return functional.huber_loss(y_pred, y_true, reduction="none", delta=threshold)
     error = y_pred - y_true
     size = ops.abs(error)
@@ -57,3 +57,11 @@ def square_root(x: Any) -> Any:
     positive = ops.greater(x, 0)
     root = ops.sqrt(ops.where(positive, x, ops.ones_like(x)))
     return ops.where(positive, root, ops.zeros_like(x))
+
+
+def expm1_ratio(x: Any) -> Any:
+    """`(exp(x) - 1) / x` for `0 <= x <= 1`, 1 at 0, with all digits of its derivative."""
+    result = ops.ones_like(x)
+    for order in range(18, 1, -1):
+        result = 1.0 + x * result / order
+    return result
