@@ -176,6 +176,21 @@ def test_copies_learn_on_their_own(trained, tmp_path):
     assert figures(trained) == pytest.approx(expected)
 
 
+def test_export(trained, backend, tmp_path):
+    if backend == "torch":
+        import torch
+
+        program = torch.export.export(trained, (ops.convert_to_tensor(X),))
+        result = program.module()(ops.convert_to_tensor(X)).detach().numpy()
+    else:
+        import tensorflow as tf
+
+        trained.export(tmp_path / "exported", verbose=False)
+        exported = tf.saved_model.load(tmp_path / "exported")
+        result = exported.serve(X).numpy()
+    np.testing.assert_allclose(result, trained.predict(X, verbose=0), rtol=1e-5)
+
+
 def test_the_summary_and_the_weights_show_them(trained):
     lines = []
     trained.summary(print_fn=lines.append)

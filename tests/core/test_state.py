@@ -248,6 +248,25 @@ def test_a_bad_value_is_refused_and_nothing_is_set(values):
     assert ls.get_hyperparameters(model) == {"height": 3}
 
 
+class SetInner(keras.callbacks.Callback):
+    """Asks for the part of the model that holds the state, while the whole is trained."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        ls.set_hyperparameters(self.model.layers[-1], height=2.0)
+
+
+def test_the_model_to_give_is_the_one_whose_fit_runs(backend):
+    inner = functional(ADJUSTABLE)
+    model = keras.Sequential([keras.layers.Input((3,)), inner])
+    model.compile(optimizer="sgd", loss=ADJUSTABLE)
+    if backend == "jax":
+        with pytest.raises(ValueError, match="give the model whose `fit` runs"):
+            model.fit(X, Y, verbose=0, callbacks=[SetInner()])
+    else:
+        model.fit(X, Y, verbose=0, callbacks=[SetInner()])
+        assert ls.get_hyperparameters(model) == {"height": 2}
+
+
 def test_a_schedule_cannot_be_set():
     with pytest.raises(ValueError, match=r"follows schedule\(doubling\)"):
         ls.set_hyperparameters(sequential(level(height=doubling)), height=2.0)

@@ -8,7 +8,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from core.training import X, Y, doubling, level, losses_of_steps, sequential, value_of
+from core.training import SetAt, X, Y, doubling, level, losses_of_steps, sequential, value_of
 from keras import ops
 
 import lossmith as ls
@@ -97,46 +97,47 @@ def test_export(trained, backend, tmp_path):
     np.testing.assert_allclose(result, trained.predict(X, verbose=0), rtol=1e-5)
 
 
-DEVICES = """
-    import os
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
-    import json
-    import keras
-    import lossmith as ls
-    import numpy as np
-    from core.training import X, Y, SetAt, doubling, level, losses_of_steps, sequential
-
-    def figures():
-        scheduled = sequential(level(height=doubling))
-        scheduled.fit(X, Y, batch_size=8, epochs=3, verbose=0)
-        adjusted = sequential(level(height=ls.adjustable(3.0)))
-        adjusted.fit(np.tile(X, (2, 1)), np.tile(Y, 2), batch_size=8, epochs=2, verbose=0,
-                     callbacks=[SetAt("end", {0: 5.0})])
-        return [*ls.get_hyperparameters(scheduled).values(),
-                *ls.get_hyperparameters(adjusted).values(),
-                float(adjusted.evaluate(X, Y, batch_size=8, verbose=0))]
-"""
+def figures_of_training():
+    """A schedule, a value set by hand and learned ones after the same few steps."""
+    scheduled = sequential(level(height=doubling))
+    scheduled.fit(X, Y, batch_size=8, epochs=3, verbose=0)
+    adjusted = sequential(level(height=ls.adjustable(3.0)))
+    setter = SetAt("end", {0: 5.0})
+    adjusted.fit(X, Y, batch_size=8, epochs=2, verbose=0, callbacks=[setter])
+    keras.utils.set_random_seed(0)
+    learned = sequential(ls.losses.general_adaptive(alpha=ls.learned(1.0), scale=ls.learned(2.0)))
+    learned.fit(X, Y, batch_size=8, epochs=3, shuffle=False, verbose=0)
+    return [
+        value
+        for model in (scheduled, adjusted, learned)
+        for value in ls.get_hyperparameters(model).values()
+    ]
 
 
-def test_many_devices(backend, fresh_process):
+def test_many_devices(fresh_process):
     """JAX's DataParallel over 8 devices, TensorFlow's mirrored strategy over 2."""
-    if backend == "jax":
-        distribute = "keras.distribution.set_distribution(keras.distribution.DataParallel())"
-        call = "figures()"
-    elif backend == "tensorflow":
-        distribute = """
-    import tensorflow as tf
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])"""
-        call = "strategy.run_scope()"
-        distribute += """
-    strategy.run_scope = lambda: [figures() for _ in [strategy.scope().__enter__()]][0]"""
-    else:
-        distribute, call = "", "figures()"
-    result = fresh_process(f"{DEVICES}\n    {distribute}\n    print(json.dumps({call}))\n")
-    assert result[:2] == [8, 5]
-    assert result[2] == pytest.approx(5)
+    distributed = fresh_process(
+        """
+        import contextlib, json, os
+        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+        import keras
+        from core.test_state_saving import figures_of_training
+        scope = contextlib.nullcontext()
+        if keras.backend.backend() == "jax":
+            keras.distribution.set_distribution(keras.distribution.DataParallel())
+            assert keras.distribution.distribution().device_mesh.shape == (8,)
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            two = [tf.config.LogicalDeviceConfiguration()] * 2
+            tf.config.set_logical_device_configuration(cpu, two)
+            scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
+        with scope:
+            print(json.dumps(figures_of_training()))
+        """
+    )
+    assert distributed[:2] == [8, 5]
+    assert distributed == pytest.approx(figures_of_training(), rel=1e-5)
 
 
 def test_loops_of_ones_own(backend):

@@ -30,7 +30,7 @@ def maximum_likelihood(points):
         alpha, log_scale, slope, intercept = parameters
         residuals = points.y - slope * points.x[:, 0] - intercept
         return oracles.general_adaptive(
-            residuals, np.zeros_like(residuals), round(alpha, 6), np.exp(log_scale)
+            residuals, np.zeros_like(residuals), round(alpha, 3), np.exp(log_scale)
         )
 
     bounds = [(0.001, 1.999), (-3, 2), (-5, 5), (-5, 5)]

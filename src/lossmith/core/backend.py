@@ -113,6 +113,11 @@ def synchronise(model: Any) -> None:
         model.jax_state_sync()
 
 
+def is_held_elsewhere(variable: Any) -> bool:
+    """Whether a variable is empty, since the trainer of JAX keeps its value for now."""
+    return getattr(variable, "_value", variable) is None
+
+
 def check_shapes_equal(first: Any, second: Any, message: str) -> None:
     """Add a check to a traced step that has left dimensions open: the two shapes must be equal.
 

@@ -84,7 +84,6 @@ def get_hyperparameters(model: Any) -> dict[str, Any]:
     Raises:
         ValueError: if one is NaN or out of its range, naming it.
     """
-    backend.synchronise(model)
     found = {}
     for name, (state, inner) in _places(model).items():
         value = state.numbers()[inner]
@@ -129,13 +128,18 @@ def set_hyperparameters(model: Any, values: Mapping[str, Any] | None = None, **n
             raise TypeError(f"No hyperparameter `{name}` changes in this model; there is {there}.")
         state, inner = places[name]
         checked.append((state, inner, state.checked(inner, value)))
-    backend.synchronise(model)
     for state, inner, value in checked:
         state.assign(inner, value)
 
 
 def _places(model: Any) -> dict[str, tuple[LossState, str]]:
     states = [layer for layer in model._flatten_layers() if isinstance(layer, LossState)]
+    backend.synchronise(model)
+    if any(backend.is_held_elsewhere(each) for state in states for each in state.weights):
+        raise ValueError(
+            f"The hyperparameters of `{model.name}` are out of reach while another model that "
+            "contains it is being trained: give the model whose `fit` runs."
+        )
     return {
         f"{state.name}.{name}" if len(states) > 1 else name: (state, name)
         for state in states

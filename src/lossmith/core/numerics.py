@@ -6,6 +6,8 @@ NaN for that of a square root at 0. These do not.
 
 from typing import Any
 
+import numpy as np
+
 from lossmith.core import backend
 from lossmith.core.backend import keras
 
@@ -57,6 +59,13 @@ def square_root(x: Any) -> Any:
     positive = ops.greater(x, 0)
     root = ops.sqrt(ops.where(positive, x, ops.ones_like(x)))
     return ops.where(positive, root, ops.zeros_like(x))
+
+
+def like(value: Any, tensor: Any) -> Any:
+    """A number, an array or a tensor in the dtype of another tensor."""
+    # TensorFlow makes a float32 tensor of a Python number first.
+    value = np.asarray(value, "float64") if isinstance(value, int | float) else value
+    return ops.convert_to_tensor(value, dtype=tensor.dtype)
 
 
 def expm1_ratio(x: Any) -> Any:

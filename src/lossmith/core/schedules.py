@@ -5,7 +5,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from lossmith.core import registry
 from lossmith.core.backend import keras
@@ -13,7 +13,7 @@ from lossmith.core.changing import Changing, Variables
 from lossmith.core.ranges import Range
 
 ops = keras.ops
-LearningRateSchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
+LearningRateSchedule: Any = keras.optimizers.schedules.LearningRateSchedule
 
 
 @keras.saving.register_keras_serializable("lossmith")
@@ -102,7 +102,7 @@ class Schedule(Changing):
 
 
 def schedule(
-    source: Callable[[Any], Any] | LearningRateSchedule | None = None,
+    source: Callable[[Any], Any] | None = None,
     *,
     steps_per_epoch: int | None = None,
 ) -> Any:

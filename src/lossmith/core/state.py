@@ -127,13 +127,7 @@ class LossState(keras.layers.Layer):
 
     def assign(self, name: str, value: Any) -> None:
         """Store what `checked` returned."""
-        variable = self._variables[name]["value"]
-        if variable.value is None:
-            raise ValueError(
-                f"{self.loss.name}: `{name}` cannot be set: another model that contains this one "
-                "is being trained; give the model whose `fit` runs."
-            )
-        variable.assign(value)
+        self._variables[name]["value"].assign(value)
 
     def get_config(self) -> dict[str, Any]:
         """The loss; the values are weights."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from lossmith.core import Array, Loss, NonNegative, Positive
 from lossmith.core.backend import keras
-from lossmith.core.numerics import square_root
+from lossmith.core.numerics import hinge, like, square_root
 from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops
@@ -54,7 +54,7 @@ class _Centres(Loss, package="lossmith.losses"):
 
     def _cosines(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """The cosine of each embedding with each centre `(..., C)`, and 1 at its own."""
-        centres = ops.convert_to_tensor(self.centres, dtype=y_pred.dtype)
+        centres = like(self.centres, y_pred)
         if y_pred.shape[-1] != centres.shape[-1]:
             raise ValueError(
                 f"{self.name}: the embeddings have {y_pred.shape[-1]} dimensions and the centres "
@@ -62,7 +62,7 @@ class _Centres(Loss, package="lossmith.losses"):
             )
         cosines = ops.matmul(_direction(y_pred), ops.transpose(_direction(centres)))
         own = ops.one_hot(y_true, centres.shape[0], dtype=y_pred.dtype)
-        return ops.clip(cosines, -1.0, 1.0), own
+        return cosines, own
 
 
 class ArcFace(_Centres):
@@ -102,8 +102,8 @@ class ArcFace(_Centres):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The cross-entropy of each embedding."""
         cosines, own = self._cosines(y_true, y_pred)
-        margin = ops.convert_to_tensor(self.margin, dtype=y_pred.dtype)
-        sines = square_root(ops.maximum(1.0 - ops.square(cosines), 0.0))
+        margin = like(self.margin, y_pred)
+        sines = square_root(hinge(1.0 - ops.square(cosines)))
         moved = cosines * ops.cos(margin) - sines * ops.sin(margin)
         beyond = cosines - margin * ops.sin(margin)
         moved = ops.where(cosines > -ops.cos(margin), moved, beyond)

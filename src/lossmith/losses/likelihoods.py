@@ -18,7 +18,7 @@ import numpy as np
 
 from lossmith.core import Loss, Positive, backend, numerics
 from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute
+from lossmith.core.numerics import absolute, like
 
 ops = keras.ops
 AdaptiveShape: TypeAlias = Annotated[float, at.Ge(0), at.Le(2)]
@@ -137,7 +137,7 @@ class StudentTLikelihood(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The negative log-density of each error."""
-        df = _like(self.df, y_pred)
+        df = like(self.df, y_pred)
         scaled = (y_pred - y_true) / (self.scale * ops.sqrt(df))
         gammas = backend.log_gamma(0.5 * df) - backend.log_gamma(0.5 * (df + 1.0))
         constant = gammas + 0.5 * ops.log(math.pi * df) + _log(self.scale, y_pred)
@@ -178,53 +178,54 @@ class GeneralAdaptive(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The negative log-density of each error."""
-        alpha = _like(self.alpha, y_pred)
-        beta = ops.maximum(2.0 - alpha, _epsilon(alpha))
+        alpha = like(self.alpha, y_pred)
+        beta = _at_least(_epsilon(alpha), 2.0 - alpha)
         square = ops.square((y_pred - y_true) / self.scale)
         penalty = _penalty(_log_ratio(square, beta), alpha, beta)
         return penalty + _log_partition(alpha, beta) + _log(self.scale, y_pred)
 
 
-def _like(value: Any, tensor: Any) -> Any:
-    return ops.convert_to_tensor(value, dtype=tensor.dtype)
-
-
 def _log(value: Any, tensor: Any) -> Any:
-    return ops.log(_like(value, tensor))
+    return ops.log(like(value, tensor))
 
 
 def _epsilon(tensor: Any) -> float:
     return float(np.finfo(keras.backend.standardize_dtype(tensor.dtype)).eps)
 
 
+def _at_least(least: float, x: Any) -> Any:
+    # Keras' maximum of a float64 tensor and a number is computed in float32 on torch.
+    return ops.where(x > least, x, ops.full_like(x, least))
+
+
+def _up_to_1(x: Any) -> tuple[Any, Any, Any]:
+    """Whether x is below 1; x there and 1 elsewhere; x elsewhere and 1 there."""
+    below, one = x < 1.0, ops.ones_like(x)
+    return below, ops.where(below, x, one), ops.where(below, one, x)
+
+
 def _log1p_square(x: Any) -> Any:
     """`log(1 + x^2)`, where the square may overflow."""
-    size = ops.abs(x)
-    near = ops.minimum(size, 1.0)
-    far = ops.maximum(size, 1.0)
-    return ops.where(
-        size < 1.0,
-        ops.log1p(ops.square(near)),
-        2.0 * ops.log(far) + ops.log1p(1.0 / ops.square(far)),
-    )
+    is_near, near, far = _up_to_1(ops.abs(x))
+    beyond = 2.0 * ops.log(far) + ops.log1p(1.0 / ops.square(far))
+    return ops.where(is_near, ops.log1p(ops.square(near)), beyond)
 
 
 def _log_ratio(square: Any, beta: Any) -> Any:
     """`log(1 + square / beta)`, where the quotient may overflow."""
-    near = ops.minimum(square, 1.0)
-    far = ops.maximum(square, 1.0)
-    return ops.where(square < 1.0, ops.log1p(near / beta), ops.log(far + beta) - ops.log(beta))
+    is_near, near, far = _up_to_1(square)
+    return ops.where(is_near, ops.log1p(near / beta), ops.log(far + beta) - ops.log(beta))
 
 
 def _penalty(log_ratio: Any, alpha: Any, beta: Any) -> Any:
     """`beta / alpha (exp(alpha log_ratio / 2) - 1)`, also where alpha or beta is 0."""
     exponent = 0.5 * alpha * log_ratio
-    is_near = exponent < 1.0
-    near = 0.5 * beta * log_ratio * numerics.expm1_ratio(ops.minimum(exponent, 1.0))
-    # Only a positive alpha gets here.
+    is_near, near, far = _up_to_1(exponent)
+    small = 0.5 * beta * log_ratio * numerics.expm1_ratio(near)
+    # An alpha of 0 is near everywhere; 1 stands in for it where the result is not used.
     divisor = ops.where(is_near, ops.ones_like(exponent), alpha * ops.ones_like(exponent))
-    power = ops.where(is_near, ops.zeros_like(exponent), exponent + ops.log(beta))
-    return ops.where(is_near, near, (ops.exp(power) - beta) / divisor)
+    large = (ops.exp(far + ops.log(beta)) - beta) / divisor
+    return ops.where(is_near, small, large)
 
 
 # Nodes of the trapezoidal rule in t, where x = sqrt(beta) sinh(t) makes the integrand of Z
@@ -236,7 +237,7 @@ _LOG_WEIGHT = np.log(np.where(_LOG_COSH == 0.0, _STEP, 2.0 * _STEP))
 
 def _log_partition(alpha: Any, beta: Any) -> Any:
     """`log(Z(alpha))` of Barron's density."""
-    log_cosh, log_weight = _like(_LOG_COSH, alpha), _like(_LOG_WEIGHT, alpha)
+    log_cosh, log_weight = like(_LOG_COSH, alpha), like(_LOG_WEIGHT, alpha)
     terms = log_weight + log_cosh - _penalty(2.0 * log_cosh, alpha, beta)
     return ops.logsumexp(terms) + 0.5 * ops.log(beta)
 
