@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 VENV_LOWEST := .venv-lowest
 DEMO_DATA ?= mnist5k
+KERAS_BACKEND ?= jax
+
+TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
 BIN := $(VENV)/bin
 BIN_LOWEST := $(VENV_LOWEST)/bin
@@ -20,12 +23,11 @@ help:
 	@echo "make format       mend what ruff can mend"
 	@echo "make clean        remove the environments and caches (never runs/)"
 
-demo: $(VENV)/.demo-installed
-	@export KERAS_BACKEND=$${KERAS_BACKEND:-jax}; \
-	number=1; while [ -e runs/demo-$$number ]; do number=$$((number + 1)); done; \
+demo: $(VENV)/.demo-installed-$(KERAS_BACKEND)
+	@number=1; while [ -e runs/demo-$$number ]; do number=$$((number + 1)); done; \
 	run=runs/demo-$$number; \
-	echo "Training on $(DEMO_DATA) with the $$KERAS_BACKEND backend into $$run"; \
-	$(BIN)/lossmith train $(DEMO_DATA) --out $$run && \
+	echo "Training on $(DEMO_DATA) with the $(KERAS_BACKEND) backend into $$run"; \
+	KERAS_BACKEND=$(KERAS_BACKEND) $(BIN)/lossmith train $(DEMO_DATA) --out $$run && \
 	echo "The report: $(CURDIR)/$$run/report.html"
 
 test: $(VENV)/.test-installed
@@ -42,9 +44,12 @@ clean:
 	rm -rf $(VENV) $(VENV_LOWEST) .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # A stamp is written last, so an install that was interrupted is done again.
-$(VENV)/.demo-installed: pyproject.toml | $(BIN)/pip
-	@echo "Installing lossmith with JAX into $(VENV) (once, about a minute)"
-	@$(BIN)/python -m pip install --quiet --editable '.[jax,cli]'
+# PyTorch is the one that the suite is tested with: a later one may have no processor-only build.
+$(VENV)/.demo-installed-%: pyproject.toml | $(BIN)/pip
+	@case $* in jax|tensorflow|torch) ;; *) \
+		echo "KERAS_BACKEND is '$*'; it must be jax, tensorflow or torch." >&2; exit 1;; esac
+	@echo "Installing lossmith with $* into $(VENV) (once, about a minute)"
+	@$(BIN)/python -m pip install --quiet --editable '.[$*,cli]' $(if $(filter torch,$*),'$(TORCH)')
 	@touch $@
 
 # One command for all backends: a second one could replace the torch of the first.

@@ -99,7 +99,7 @@ def _shape_errors() -> tuple[type[Exception], ...]:
     if backend == "torch":
         import torch
 
-        return (ValueError, torch._dynamo.exc.Unsupported)
+        return (ValueError, torch._dynamo.exc.Unsupported, torch._dynamo.exc.TorchRuntimeError)
     return (ValueError,)
 
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from gradients import to_numpy, value_and_gradient
+from gradients import SHAPE_ERRORS, open_shapes, to_numpy, value_and_gradient
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -107,13 +107,46 @@ def test_margins_without_a_bound():
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match=r"vectors of one length.*\(6, 4\) and \(6, 3\)"):
-        distances.euclidean(A, A[:, :3])
-    with pytest.raises(ValueError, match="vectors of one length"):
-        distances.euclidean(1.0, 2.0)
+    for a, b in ((A, A[:, :3]), (A, A[:1]), (A, A[0]), (A[:, None], A[None]), (A[0, 0], A[0, 0])):
+        with pytest.raises(ValueError, match="of one shape") as refused:
+            distances.euclidean(a, b)
+        assert f"got shapes {a.shape} and {b.shape}" in str(refused.value)
+    for a, b in ((A, A[:, :3]), (A[0], A[0]), (A[None], A[None])):
+        with pytest.raises(ValueError, match="two sets of vectors of one length") as refused:
+            distances.euclidean.pairwise(a, b)
+        assert f"got shapes {a.shape} and {b.shape}" in str(refused.value)
     with pytest.raises(ValueError, match=r"must be one of euclidean.*'hamming'"):
         distances.get("hamming")
     assert distances.get(distances.cosine) is distances.cosine
+
+
+def test_open_dimensions_hide_no_broadcast():
+    tensors = ops.convert_to_tensor(A), ops.convert_to_tensor(A[:1])
+    with pytest.raises(SHAPE_ERRORS):
+        open_shapes(distances.euclidean, *tensors)(*tensors)
+
+
+def test_the_dtype_is_that_of_both():
+    half, whole = ops.cast(A[:5], "bfloat16"), ops.convert_to_tensor(B)
+    for a, b in ((half, whole), (whole, half)):
+        value = distances.manhattan(a, b)
+        assert keras.backend.standardize_dtype(value.dtype) == "float32"
+        exact = np.abs(to_numpy(ops.cast(a, "float32")) - to_numpy(ops.cast(b, "float32"))).sum(1)
+        np.testing.assert_allclose(to_numpy(value), exact, rtol=1e-6)
+    value = distances.euclidean(np.array([[0, 3]], "int32"), np.array([[4.0, 0.0]], "float32"))
+    assert float(value[0]) == 5
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e18])
+def test_the_euclidean_distance_is_exact_up_to_the_ends_of_its_domain(scale):
+    a, b = (each[:5].astype(float) * scale for each in (A, B))
+    value, gradient = value_and_gradient(
+        lambda x: distances.euclidean(x, ops.convert_to_tensor(b.astype("float32"))),
+        a.astype("float32"),
+    )
+    exact = np.linalg.norm(a - b, axis=1)
+    np.testing.assert_allclose(value, exact.sum(), rtol=1e-5)
+    np.testing.assert_allclose(gradient, (a - b) / exact[:, None], rtol=1e-4, atol=1e-5)
 
 
 def test_integers_are_compared_as_numbers():

@@ -2,7 +2,9 @@
 
 import ast
 import importlib.metadata
+import os
 import re
+import subprocess
 import sys
 import tomllib
 import zipfile
@@ -14,8 +16,9 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "src" / "lossmith"
-MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = ROOT / "src"
+PACKAGES = {folder.name for folder in SOURCES.iterdir() if (folder / "__init__.py").is_file()}
+MODULES = sorted(SOURCES.rglob("*.py"))
 LONGEST_FILE = 400
 
 HEAVY = ["PIL", "jinja2", "matplotlib", "mlxtend", "pandas", "rich", "scipy", "sklearn", "typer"]
@@ -26,11 +29,14 @@ LAYERS = [
     {"distances"},
     {"allpairs"},
     {"losses"},
-    {"siamese", "report", "datasets", "check", "sweep"},
-    {"cli"},
+    {"siamese", "report", "datasets", "checker", "sweep"},
+    {"__init__"},
+    {"lossmith_cli", "pytest_lossmith"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 ENTRY_POINTS = {"__init__", "__main__"}
+PLUGINS = {"pytest": "pytest_lossmith"}
+"""Programs that import a part of ours themselves, so that the part need not ask for them."""
 
 
 def test_importing_lossmith_loads_no_heavy_library(fresh_process: Callable[..., Any]) -> None:
@@ -50,10 +56,10 @@ def test_importing_lossmith_loads_no_heavy_library(fresh_process: Callable[..., 
 @pytest.mark.backend_free
 def test_wheel_holds_the_whole_package_and_its_type_marker(tmp_path: Path) -> None:
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
-    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("lossmith/")}
+    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {
-        path.relative_to(PACKAGE.parent).as_posix()
-        for path in PACKAGE.rglob("*")
+        path.relative_to(SOURCES).as_posix()
+        for path in SOURCES.rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
     assert shipped == expected
@@ -62,7 +68,7 @@ def test_wheel_holds_the_whole_package_and_its_type_marker(tmp_path: Path) -> No
 
 def imported_names(module: Path) -> Iterator[str]:
     """Yield the full name of everything that a module imports, anywhere in its source."""
-    package = module.relative_to(PACKAGE.parent).parent.parts
+    package = module.relative_to(SOURCES).parent.parts
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -72,24 +78,31 @@ def imported_names(module: Path) -> Iterator[str]:
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
-def part_of(module: Path) -> str:
-    return module.relative_to(PACKAGE).with_suffix("").parts[0]
+def part_of(full_name: str) -> str:
+    """The row of `LAYERS` that a name belongs to: a package beside lossmith, or a part of it."""
+    package, _, inner = full_name.partition(".")
+    return package if package != "lossmith" else inner.partition(".")[0] or "__init__"
+
+
+def name_of(module: Path) -> str:
+    return ".".join(module.relative_to(SOURCES).with_suffix("").parts)
 
 
 def upward_imports(module: Path) -> Iterator[str]:
-    part = part_of(module)
+    part = part_of(name_of(module))
     for name in imported_names(module):
-        if name.split(".")[0] != "lossmith":
+        if name.split(".")[0] not in PACKAGES:
             continue
-        imported = name.split(".")[1] if "." in name else "__init__"
+        imported = part_of(name)
         if imported != part and RANK.get(imported, len(LAYERS)) >= RANK[part]:
             yield f"{module.relative_to(ROOT)} imports {name}"
 
 
 @pytest.mark.backend_free
 def test_imports_point_one_way() -> None:
-    assert {part_of(module) for module in MODULES} - ENTRY_POINTS <= set(RANK)
-    inner = [module for module in MODULES if part_of(module) not in ENTRY_POINTS]
+    parts = {module: part_of(name_of(module)) for module in MODULES}
+    assert set(parts.values()) - ENTRY_POINTS <= set(RANK)
+    inner = [module for module, part in parts.items() if part not in ENTRY_POINTS]
     assert [line for module in inner for line in upward_imports(module)] == []
 
 
@@ -97,7 +110,7 @@ def test_imports_point_one_way() -> None:
 def test_every_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    optional = [extras[name] for name in ("tensorflow", "jax", "torch", "cli")]
+    optional = [extras[name] for name in ("tensorflow", "jax", "torch", "cli", "check")]
     declared = {
         re.split(r"[^\w.-]", requirement)[0].lower()
         for requirement in sum(optional, project["dependencies"])
@@ -107,10 +120,29 @@ def test_every_library_is_declared() -> None:
         f"{module.relative_to(ROOT)} imports {root}"
         for module in MODULES
         for root in {name.split(".")[0] for name in imported_names(module)}
-        if root not in sys.stdlib_module_names | {"lossmith"}
+        if root not in sys.stdlib_module_names | PACKAGES
+        and part_of(name_of(module)) != PLUGINS.get(root)
         and declared.isdisjoint(name.lower() for name in [root, *distributions.get(root, [])])
     }
     assert undeclared == set()
+
+
+@pytest.mark.backend_free
+@pytest.mark.parametrize("chosen", ["tensorflow", "jax", "torch"])
+def test_demo_installs_the_backend_that_it_runs_on(chosen: str, tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (torch,) = (each for each in project["optional-dependencies"]["test"] if "torch" in each)
+    plan = subprocess.run(
+        ["make", "--dry-run", "demo", f"VENV={tmp_path}"],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": chosen},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f"'.[{chosen},cli]'" in plan
+    assert (f"'{torch}'" in plan) == (chosen == "torch")
+    assert f"KERAS_BACKEND={chosen} {tmp_path}/bin/lossmith train" in plan
 
 
 @pytest.mark.backend_free
@@ -131,14 +163,12 @@ def test_no_file_is_long() -> None:
 
 @pytest.mark.backend_free
 def test_changelog_begins_with_the_version_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", changelog, flags=re.MULTILINE)
-    assert versions[0] == project["version"]
+    assert versions[0] == WheelBuilder(str(ROOT)).metadata.version
 
 
 def test_package_knows_its_version() -> None:
     import lossmith
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert lossmith.__version__ == project["version"]
+    assert lossmith.__version__ == WheelBuilder(str(ROOT)).metadata.version

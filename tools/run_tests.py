@@ -100,7 +100,7 @@ def test_jobs(selection: Selection, reports: Path) -> list[Job]:
     return [
         backend_free,
         *(
-            job(backend, backend, "not backend_free", ("tests", "src/lossmith"))
+            job(backend, backend, "not backend_free", ("tests", "src"))
             for backend in selection.backends
         ),
     ]

@@ -4,7 +4,7 @@ Import lossmith before Keras and it chooses an installed backend (`KERAS_BACKEND
 """
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 from lossmith import distances, losses, siamese
 from lossmith.core import (
@@ -20,6 +20,7 @@ from lossmith.core import (
     get_hyperparameters,
     learned,
     loss,
+    registry,
     schedule,
     set_hyperparameters,
     uncertainty_weighted,
@@ -36,6 +37,7 @@ __all__ = [
     "Positive",
     "UnitInterval",
     "adjustable",
+    "check",
     "distances",
     "get",
     "get_hyperparameters",
@@ -50,8 +52,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     """Load the parts that not everybody needs when they are first used."""
+    if name == "check":
+        return importlib.import_module("lossmith.checker.api").check
     if name in ("datasets", "report"):
         return importlib.import_module(f"lossmith.{name}")
-    raise AttributeError(f"module 'lossmith' has no attribute {name!r}")
+    known = [*__all__, *(f"losses.{loss}" for loss in losses.__all__)]
+    raise registry.missing_attribute(__name__, name, known)

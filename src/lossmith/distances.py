@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute, hinge, square_root
+from lossmith.core import backend
+from lossmith.core.backend import absolute, keras
+from lossmith.core.numerics import computing, directions, floating, hinge, square_root
+from lossmith.core.shapes import may_equal, shape_of
 
 ops = keras.ops
 Name = Literal["euclidean", "squared_euclidean", "manhattan", "cosine"]
-_HALF = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -42,30 +43,47 @@ class Distance:
     upper_on_sphere: Callable[[int], float]
 
     def __call__(self, a: Any, b: Any) -> Any:
-        """The distance of each pair, `(...)`, from vectors of shape `(..., D)`.
+        """The distance of each pair, `(...)`, from vectors `(..., D)`; integers become floating.
 
         Raises:
-            ValueError: if the two do not have the same last axis.
+            ValueError: if the two are not of one shape.
         """
         a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
-        if not (len(a.shape) and len(b.shape)) or not _same_length(a.shape[-1], b.shape[-1]):
+        first, second = shape_of(a), shape_of(b)
+        if not first or not may_equal(first, second):
             raise ValueError(
-                f"{self.name} distance: expected vectors of one length over the last axis; "
-                f"got shapes {tuple(a.shape)} and {tuple(b.shape)}."
+                f"{self.name} distance: expected two tensors of one shape, a vector of each pair "
+                f"over the last axis; got shapes {first} and {second}. "
+                "`pairwise` gives the distances of all pairs of two sets."
             )
-        dtype = _float_dtype(a)
-        compute = "float32" if dtype in _HALF else dtype
-        return ops.cast(self.formula(ops.cast(a, compute), ops.cast(b, compute)), dtype)
+        if None in (*first, *second):
+            message = f"{self.name} distance: a and b differ in shape"
+            backend.check_shapes_equal(ops.shape(a), ops.shape(b), message)
+        return self._over_last_axis(a, b)
 
     def pairwise(self, a: Any, b: Any = None) -> Any:
         """The distances of all pairs, `(N, M)`, from `(N, D)` and `(M, D)` (`a` again if `None`).
 
         The differences are formed one by one, so that close pairs keep all their digits, at the
         price of N x M x D numbers.
+
+        Raises:
+            ValueError: if the two are not sets of vectors of one length.
         """
         a = ops.convert_to_tensor(a)
         b = a if b is None else ops.convert_to_tensor(b)
-        return self(ops.expand_dims(a, 1), ops.expand_dims(b, 0))
+        first, second = shape_of(a), shape_of(b)
+        if len(first) != 2 or len(second) != 2 or not may_equal(first[1:], second[1:]):
+            raise ValueError(
+                f"{self.name} distance: expected two sets of vectors of one length, (N, D) and "
+                f"(M, D); got shapes {first} and {second}."
+            )
+        return self._over_last_axis(ops.expand_dims(a, 1), ops.expand_dims(b, 0))
+
+    def _over_last_axis(self, a: Any, b: Any) -> Any:
+        dtype = floating(keras.backend.result_type(a.dtype, b.dtype))
+        compute = computing(dtype)
+        return ops.cast(self.formula(ops.cast(a, compute), ops.cast(b, compute)), dtype)
 
     def check_margin(self, margin: float, unit_length: int | None = None) -> None:
         """Refuse a margin that this distance can never reach.
@@ -87,15 +105,6 @@ class Distance:
             )
 
 
-def _same_length(first: int | None, second: int | None) -> bool:
-    return first is None or second is None or first == second
-
-
-def _float_dtype(tensor: Any) -> str:
-    dtype = str(keras.backend.standardize_dtype(tensor.dtype))
-    return dtype if "float" in dtype else str(keras.config.floatx())
-
-
 def _squared_euclidean(a: Any, b: Any) -> Any:
     return ops.sum(ops.square(a - b), axis=-1)
 
@@ -108,28 +117,22 @@ def _manhattan(a: Any, b: Any) -> Any:
     return ops.sum(absolute(a - b), axis=-1)
 
 
-def _direction(a: Any) -> tuple[Any, Any]:
-    """The unit vectors (0 for a zero vector), and 1 where there is a direction, else 0."""
-    largest = ops.max(ops.abs(ops.stop_gradient(a)), axis=-1, keepdims=True)
-    scaled = a / ops.where(largest > 0, largest, ops.ones_like(largest))
-    length = square_root(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
-    exists = ops.greater(length, 0)
-    unit = scaled / ops.where(exists, length, ops.ones_like(length))
-    return unit, ops.cast(exists[..., 0], a.dtype)
-
-
 def _cosine(a: Any, b: Any) -> Any:
     # Half the squared distance of the unit vectors is 1 - cos without its cancellation; a zero
     # vector is at right angles to every other vector, and at distance 0 from itself. A compiler
     # may round the two directions of equal vectors differently, so these are picked out.
-    (unit_a, has_a), (unit_b, has_b) = _direction(a), _direction(b)
+    (unit_a, has_a), (unit_b, has_b) = directions(a), directions(b)
     value = 0.5 * (_squared_euclidean(unit_a, unit_b) + ops.abs(has_a - has_b))
     value = value - ops.stop_gradient(hinge(value - 2.0))
     return ops.where(ops.all(ops.equal(a, b), axis=-1), ops.zeros_like(value), value)
 
 
 euclidean = Distance("euclidean", _euclidean, math.inf, lambda dim: 2.0)
-"""`||a - b||_2`, from 0 to infinity; at most 2 between unit vectors."""
+"""`||a - b||_2`, from 0 to infinity; at most 2 between unit vectors.
+
+The squares have to stay within range: in float32, distances below 1e-19 may come out as 0 and those
+beyond 1e19 as infinite. (Scaling first, as `cosine` does, takes twice the time in a compiled step.)
+"""
 
 squared_euclidean = Distance("squared_euclidean", _squared_euclidean, math.inf, lambda dim: 4.0)
 """`||a - b||_2^2`, from 0 to infinity; at most 4 between unit vectors."""

@@ -55,7 +55,21 @@ def test_a_broken_configuration_is_passed_over(choose, broken):
 
 
 def test_the_variable_wins(choose):
-    assert choose(["jax"], json.dumps({"backend": "jax"}), variable="torch") == "torch"
+    assert choose(["jax", "torch"], json.dumps({"backend": "jax"}), variable="torch") == "torch"
+
+
+def test_a_variable_that_names_no_backend(choose):
+    with pytest.raises(ValueError, match="one of tensorflow, jax, torch; got 'jaxx'"):
+        choose(["jax"], variable="jaxx")
+
+
+def test_a_variable_that_names_a_backend_that_is_not_installed(choose):
+    with pytest.raises(ImportError, match=r"pip install 'lossmith\[torch\]'.*installed|: jax"):
+        choose(["jax"], variable="torch")
+
+
+def test_a_backend_that_only_keras_knows_is_left_to_keras(choose):
+    assert choose([], variable="numpy") == "numpy"
 
 
 def test_none_installed(choose):

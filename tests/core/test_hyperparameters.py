@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 import annotated_types as at
 import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
 from contract import user_losses
 from gradients import to_numpy
 from hypothesis import given
 from hypothesis import strategies as st
+from keras import ops
 
 import lossmith as ls
 
@@ -79,7 +81,11 @@ def test_values_inside_the_range(name, value):
         ("flag", 1, (TypeError, ValueError), "True or False"),
         ("flag", "yes", TypeError, "True or False"),
         ("word", 3, (TypeError, ValueError), "a string"),
-        ("array", [1.0, float("nan")], (TypeError, ValueError), "an array of finite numbers"),
+        ("positive", 1e-50, ValueError, "float32 can hold, 1.2e-38 to 3.4e[+]38"),
+        ("number", -1e300, ValueError, "float32 can hold"),
+        ("number", 10**400, ValueError, "a finite number"),
+        ("array", [1.0, float("nan")], ValueError, "an array of finite numbers"),
+        ("array", [1.0, 1e-50], ValueError, "float32 can hold"),
         ("array", ["a"], TypeError, "an array of finite numbers"),
         ("array", [[1], [1, 2]], TypeError, "an array of finite numbers"),
         ("maybe", -1.0, ValueError, "a finite number > 0 or None"),
@@ -110,6 +116,40 @@ def test_arrays_are_frozen_copies():
         loss.hyperparameters["scale"][0] = 5
     assert loss == user_losses.scaled_outputs(scale=[1.0, 2.0, 4.0])
     assert loss != user_losses.scaled_outputs(scale=[1.0, 2.0, 5.0])
+
+
+@pytest.mark.parametrize("make", [user_losses.scaled_outputs, user_losses.ScaledOutputs()], ids=str)
+def test_arrays_of_integers_are_those_of_floats(make):
+    integers, floats = make(scale=[1, 2, 3]), make(scale=np.array([1, 2, 3], "float32"))
+    assert integers == floats
+    assert hash(integers) == hash(floats)
+    values = [to_numpy(loss(np.zeros((1, 3)), np.ones((1, 3)))) for loss in (integers, floats)]
+    assert values[0] == values[1] == 2
+
+
+class Axes(ls.Loss):
+    """Integers that have to stay ones, declared or by their default; and flags."""
+
+    axes: npt.NDArray[np.int64] = (1, 2)
+    used: ls.Array = (True, False)
+
+    def __init__(self, axes: npt.NDArray[np.int64] = (1, 2), used=(True, False), order=(1, 0)):
+        super().__init__()
+        self.axes, self.used, self.order = axes, used, order
+
+    def call(self, y_true, y_pred):
+        squares = ops.square(y_true - y_pred)
+        return ops.sum(squares, axis=tuple(self.axes.tolist()))
+
+
+def test_arrays_that_are_axes_keep_their_integers():
+    assert Axes().hyperparameters["axes"].dtype.kind == "i"
+    assert Axes().hyperparameters["order"].dtype.kind == "i"
+    assert Axes().hyperparameters["used"].dtype.kind == "b"
+    assert Axes() == Axes(axes=np.array([1, 2], "int8"), order=[1, 0])
+    assert Axes() != Axes(used=[1, 0])
+    assert Axes.from_config(Axes().get_config()) == Axes()
+    assert to_numpy(Axes()(np.zeros((2, 3, 4)), np.ones((2, 3, 4)))) == 12
 
 
 @pytest.mark.parametrize("attribute", ["threshold", "reduction", "name", "dtype", "state"])

@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from contract import user_losses
 from keras import ops
 
 import lossmith as ls
@@ -178,6 +179,9 @@ def test_a_required_hyperparameter_that_is_missing():
         (lambda: ls.losses.log_cosh(scale=2.0), "This loss has none"),
         (lambda: ls.get(ls.losses.Huber), r"write Huber\(\)"),
         (lambda: ls.get(3), "Expected a loss"),
+        (lambda: huber(name=5), "name must be a string; got 5"),
+        (lambda: ls.losses.Huber(name=("a",)), "name must be a string"),
+        (lambda: user_losses.ClassicHuber()(name=5), "name must be a string"),
     ],
 )
 def test_wrong_calls(call, message):
@@ -185,10 +189,17 @@ def test_wrong_calls(call, message):
         call()
 
 
-def test_a_class_given_to_compile():
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"loss": ls.losses.Huber}, "a loss"),
+        ({"loss": "mse", "metrics": [ls.losses.Huber]}, "a metric"),
+    ],
+)
+def test_a_class_given_to_compile(given, place):
     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
-    model.compile(loss=ls.losses.Huber)
-    with pytest.raises(TypeError, match=r"write Huber\(\)"):
+    model.compile(**given)
+    with pytest.raises(TypeError, match=rf"class Huber in the place of {place}.* write Huber\(\)"):
         model.evaluate(np.zeros((2, 1)), np.zeros(2), verbose=0)
 
 
@@ -203,8 +214,6 @@ def test_labels_of_pairs_are_seen_when_they_can_be():
         ls.losses.contrastive([0.0, 0.3], [0.5, 0.5])
     with pytest.raises(ValueError, match=r"must be 0 or 1; got -1"):
         ls.losses.contrastive.values([1, -1], [0.5, 0.5])
-    with pytest.raises(ValueError, match=r"must be -1 or 1; got 0"):
-        ls.losses.modified_huber([1.0, 0.0], [0.5, 0.5])
     with pytest.raises(ValueError, match=r"between 0 and 1; got 2"):
         ls.losses.contrastive(graded=True)([0.3, 2.0], [0.5, 0.5])
 

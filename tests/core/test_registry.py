@@ -53,8 +53,33 @@ def test_a_configuration_that_keras_wrote_for_its_own_loss():
 def test_unknown_names():
     with pytest.raises(ValueError, match=r"No loss is called 'hubert'. Did you mean 'huber'"):
         ls.get("hubert")
-    with pytest.raises(ValueError, match="class_name"):
-        ls.get({"threshold": 1.0})
+    with pytest.raises(ValueError, match=r"'HUBER'. Did you mean 'Huber'"):
+        ls.get("HUBER")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"threshold": 1.0}, {"class_name": "huber", "config": [1]}, {"class_name": 3, "config": {}}],
+)
+def test_what_is_no_configuration(config):
+    with pytest.raises(ValueError, match=r"is {\"class_name\": ..., \"config\": {...}}; got {"):
+        ls.get(config)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "meant"),
+    [
+        (ls, "Huber", "lossmith.losses.Huber"),
+        (ls, "contrastiv", "lossmith.losses.contrastive"),
+        (ls, "los", "lossmith.loss"),
+        (ls.losses, "hubr", "lossmith.losses.huber"),
+        (ls.losses, "LogCoSh", "lossmith.losses.LogCosh"),
+    ],
+)
+def test_a_name_that_a_module_does_not_have(module, name, meant):
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}'. Did you mean .*{meant}"):
+        getattr(module, name)
+    assert not hasattr(module, "quite_another_thing")
 
 
 @ls.loss(package="old_module", name="renamed")

@@ -120,6 +120,14 @@ def test_large_errors_stay_finite():
         np.testing.assert_allclose(slope(loss, [1e30, -1e30]), [1, -1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("threshold", [1.2e-38, 1e-20])
+def test_tiny_thresholds_stay_finite(threshold):
+    for loss in (losses.huber, losses.pseudo_huber):
+        errors = [0.0, 1e-30, 1.0, -1e20]
+        assert np.isfinite(values(loss(threshold=threshold), errors)).all(), loss.name
+        assert np.isfinite(slope(loss(threshold=threshold), errors)).all(), loss.name
+
+
 def test_log_cosh_keeps_its_digits():
     errors = np.concatenate([np.logspace(-15, 1, 60), -np.logspace(-15, 1, 60)])
     expected = np.log1p(2 * np.sinh(errors / 2) ** 2)

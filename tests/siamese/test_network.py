@@ -122,6 +122,161 @@ def test_what_is_not_a_network_is_refused():
         SiameseNetwork(encoder())(np.zeros((2, 6)))
 
 
+A, B, SAME = (each[:16] for each in pairs())
+NARROW = np.zeros((16, 5), "float32")
+UNFIT = {
+    "no pair": ((A,), "takes a pair of inputs"),
+    "one array": (A, r"takes a pair.*each of shape \(N, 6\); got ndarray of shape \(16, 6\)"),
+    "narrow": ((NARROW, NARROW), r"each of shape \(N, 6\); a has shape \(16, 5\)"),
+    "one narrow": ((A, NARROW), r"b has shape \(16, 5\)"),
+    "other rank": ((A[:, :, None, None], B), r"a has shape \(16, 6, 1, 1\)"),
+    "other count": ((A, B[:8]), "as many first inputs as second ones; got 16 and 8"),
+    "lists": ((A.tolist(), B.tolist()), r"a is list of length 16. .* np\.asarray"),
+    "data set": (ls.siamese.AlignedPairs(NARROW, NARROW, SAME), r"a has shape \(16, 5\)"),
+}
+
+
+@pytest.fixture(scope="module")
+def network():
+    network = SiameseNetwork(encoder(), threshold=1.0)
+    network.compile("sgd", ls.losses.contrastive)
+    return network
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict", "validation"])
+@pytest.mark.parametrize("kind", UNFIT)
+def test_inputs_that_do_not_fit_are_refused_and_the_weights_stay(method, kind, network):
+    before = network.get_weights()
+    x, message = UNFIT[kind]
+    labels = () if kind == "data set" else (SAME,)
+    call = {
+        "fit": lambda: network.fit(x, *labels, verbose=0),
+        "evaluate": lambda: network.evaluate(x, *labels, verbose=0),
+        "predict": lambda: network.predict(x, verbose=0),
+        "validation": lambda: network.fit(
+            (A, B), SAME, validation_data=(x, *labels) if labels else x, verbose=0
+        ),
+    }[method]
+    with pytest.raises(ValueError, match=message):
+        call()
+    np.testing.assert_array_equal(network.get_weights()[0], before[0])
+
+
+def test_distances_of_inputs_that_do_not_fit_are_refused_and_the_weights_stay(network):
+    with pytest.raises(ValueError, match=r"a has shape \(16, 5\)"):
+        network.same(NARROW, NARROW)
+    with pytest.raises(ValueError, match=r"a has shape \(16, 5\)"):
+        network.score([((NARROW, NARROW), SAME)])
+    assert network.same(A, A).all()
+
+
+def test_labels_that_are_not_one_per_pair_are_refused(network):
+    with pytest.raises(ValueError, match=r"\(16,\) for 16 pairs; got labels of shape \(16, 2\)"):
+        network.fit((A, B), np.zeros((16, 2)), verbose=0)
+    network.fit((A, B), SAME[:, None], verbose=0)
+
+
+def test_a_last_axis_of_one_may_be_left_out_as_in_keras():
+    network = SiameseNetwork(
+        keras.Sequential([keras.Input((4, 3, 1)), layers.Flatten(), layers.Dense(2)])
+    )
+    images = RNG.random((5, 4, 3)).astype("float32")
+    np.testing.assert_allclose(network.distance(images, images), 0, atol=1e-6)
+    with pytest.raises(ValueError, match=r"one shape.*got \(5, 4, 3\) and \(5, 4, 3, 1\)"):
+        network.distance(images, images[..., None])
+
+
+def test_several_inputs_of_an_encoder():
+    inputs = {"left": keras.Input((3,), name="left"), "right": keras.Input((4,), name="right")}
+    joined = layers.concatenate([inputs["left"], inputs["right"]])
+    network = SiameseNetwork(keras.Model(inputs, layers.Dense(2)(joined)))
+    item = {"left": np.ones((5, 3), "float32"), "right": np.ones((5, 4), "float32")}
+    assert network.distance(item, item).shape == (5,)
+    with pytest.raises(ValueError, match=r"b has shape \(5, 3\), \(5, 3\)"):
+        network.distance(item, {**item, "right": item["left"]})
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (ls.losses.huber, "loss of pair labels or class ids"),
+        ("huber", "loss of pair labels or class ids"),
+        ("mse", "loss of pair labels or class ids"),
+        (keras.losses.MeanSquaredError(), "loss of pair labels or class ids"),
+        (keras.losses.mean_squared_error, "loss of pair labels or class ids"),
+        (["huber"], "loss of pair labels or class ids"),
+        ("poisson", "poisson is not one of the losses"),
+        ("contrastiv", "Did you mean 'contrastive'"),
+        (ls.losses.supervised_contrastive, "class ids, which pairs do not have"),
+        ("supervised_contrastive", "class ids, which pairs do not have"),
+    ],
+)
+def test_losses_that_do_not_compare_pairs_are_refused(loss, message):
+    with pytest.raises(ValueError, match=message):
+        SiameseNetwork(encoder()).compile("sgd", loss)
+
+
+@ls.loss
+def undeclared(y_true, y_pred):
+    """A contrastive loss without a margin, whose author forgot to say what it compares."""
+    return y_true * y_pred
+
+
+def test_a_loss_of_ones_own_that_is_not_declared_is_told_how():
+    with pytest.raises(ValueError, match='declare it with targets="pair"'):
+        SiameseNetwork(encoder()).compile("sgd", undeclared)
+
+
+def test_a_loss_by_name_and_a_function_of_ones_own_train():
+    network = SiameseNetwork(encoder())
+    network.compile("sgd", "contrastive")
+    assert network.loss == ls.losses.contrastive
+    network.compile("sgd", lambda y_true, y_pred: y_true * y_pred)
+    network.fit((A, B), SAME, verbose=0)
+
+
+def test_an_h5_file_is_refused_at_once(tmp_path):
+    with pytest.raises(ValueError, match=r"write a \.keras file"):
+        SiameseNetwork(encoder()).save(tmp_path / "network.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((A, SAME), r"false-accept rate as its second argument; got a ndarray for the rate"),
+        (((A, B), SAME), "got a ndarray for the rate"),
+        ((A,), r"takes batches \(\(a, b\), labels\).*got ndarray"),
+        (([(A, B)],), "the first thing in what it got is a tuple"),
+        ((((A, B), SAME),), "the first thing in what it got is a tuple"),
+        ((3,), "got int"),
+    ],
+)
+def test_calibrate_says_what_it_takes(given, message):
+    with pytest.raises(TypeError, match=message):
+        SiameseNetwork(encoder()).calibrate(*given)
+
+
+def test_frozen_weights_and_the_dtype_policy_are_saved(tmp_path):
+    network = SiameseNetwork(encoder(), threshold=0.5, dtype="mixed_bfloat16")
+    network.trainable = False
+    network.save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras")
+    assert not loaded.trainable
+    assert loaded.trainable_variables == []
+    assert loaded.dtype_policy.name == "mixed_bfloat16"
+    np.testing.assert_allclose(loaded.distance(A, B), network.distance(A, B), rtol=1e-2)
+
+
+def test_a_network_with_a_frozen_encoder_stays_trainable_itself(tmp_path):
+    network = SiameseNetwork(encoder())
+    network.encoder.layers[0].trainable = False
+    network.save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras")
+    assert loaded.trainable
+    assert len(loaded.trainable_variables) == 2
+
+
 def test_the_configuration_is_json():
     network = SiameseNetwork(encoder(), threshold=0.5)
     again = SiameseNetwork.from_config(json.loads(json.dumps(network.get_config())))

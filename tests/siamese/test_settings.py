@@ -55,7 +55,11 @@ def test_the_pairing_follows_the_loss() -> None:
         ({"validation_share": 0.5}, "validation_share must lie in"),
         ({"loss": ls.losses.huber}, "loss of pair labels or class ids"),
         ({"loss": "contrastive"}, "loss of pair labels or class ids"),
-        ({"pairing": "lab"}, "supervised_contrastive needs the pairing batch"),
+        (
+            {"pairing": "lab"},
+            "class ids, which pairs do not have",
+        ),
+        ({"loss": ls.losses.contrastive, "pairing": "batch"}, "needs the pairing balanced or lab"),
         ({"loss": ls.losses.contrastive(margin=3.0)}, "can never be reached"),
     ],
 )

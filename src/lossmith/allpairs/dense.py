@@ -4,7 +4,7 @@ from typing import Any
 
 from lossmith.core import Loss, Positive
 from lossmith.core.backend import keras
-from lossmith.core.numerics import square_root
+from lossmith.core.numerics import directions
 from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops
@@ -46,7 +46,7 @@ class SupervisedContrastive(Loss):
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The mean over the anchors that have a positive."""
         weights = ops.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
-        unit = _unit(y_pred)
+        unit, _ = directions(y_pred)
         similarity = (unit @ ops.transpose(unit)) / self.temperature
         others = 1.0 - ops.eye(ops.shape(y_pred)[0], dtype=similarity.dtype)
         same = ops.cast(ops.equal(y_true[:, None], y_true[None, :]), similarity.dtype) * others
@@ -56,11 +56,6 @@ class SupervisedContrastive(Loss):
         attraction = divide_or_zero(ops.sum(same * column * similarity, axis=1), positives)
         anchors = weights * ops.cast(positives > 0, similarity.dtype)
         return divide_or_zero(ops.sum(anchors * (partition - attraction)), ops.sum(anchors))
-
-
-def _unit(embeddings: Any) -> Any:
-    length = square_root(ops.sum(ops.square(embeddings), axis=-1, keepdims=True))
-    return divide_or_zero(embeddings, length)
 
 
 def _log_sum_exp(logits: Any, weights: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The one place that knows which Keras backend runs.
+"""The one place that knows which Keras backend runs, and what is written differently for each.
 
 Importing this module chooses a backend if nobody has: `KERAS_BACKEND` wins, then `keras.json` if
 the backend it names is installed, then the first installed of TensorFlow, JAX and PyTorch. The
@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ import numpy as np
 
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 """Keras' name of each backend, and the package that has to be installed for it."""
+
+_ONLY_KERAS = ("numpy", "openvino")
+"""Backends that Keras has for inference, and that nothing is trained with."""
 
 
 def installed_backends() -> list[str]:
@@ -32,15 +36,31 @@ def _configured_backend() -> str | None:
         return None
 
 
+def _check_named(name: str, installed: list[str]) -> None:
+    if name in _ONLY_KERAS:
+        return
+    if name not in BACKENDS:
+        raise ValueError(f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}; got {name!r}.")
+    if name not in installed:
+        raise ImportError(
+            f"KERAS_BACKEND is {name!r}, which is not installed: pip install 'lossmith[{name}]', "
+            f"or choose one that is: {', '.join(installed) or 'none'}."
+        )
+
+
 def choose_backend() -> None:
     """Set `KERAS_BACKEND` to an installed backend unless the choice has been made already.
 
     Raises:
-        ImportError: if no backend is installed.
+        ImportError: if no backend is installed, or not the one that `KERAS_BACKEND` names.
+        ValueError: if `KERAS_BACKEND` names none of lossmith's backends.
     """
-    if "keras" in sys.modules or "KERAS_BACKEND" in os.environ:
+    if "keras" in sys.modules:
         return
     installed = installed_backends()
+    if "KERAS_BACKEND" in os.environ:
+        _check_named(os.environ["KERAS_BACKEND"], installed)
+        return
     if not installed:
         raise ImportError(
             "lossmith needs a Keras backend and found none of TensorFlow, JAX and PyTorch. "
@@ -130,12 +150,79 @@ def check_shapes_equal(first: Any, second: Any, message: str) -> None:
         tf.debugging.assert_equal(*shapes, message=message)
 
 
-def is_jax() -> bool:
-    """Whether JAX runs, whose compiler wants a select where the others are faster without."""
-    return keras.backend.backend() == "jax"
+def opaque(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let `torch.compile` take `function` for one node of its graph, without looking into it.
+
+    It traces what happens inside all the same, but has no Python objects to guard at every call
+    (30 µs for a loss). The function must depend on nothing but its arguments.
+    """
+    if keras.backend.backend() != "torch":
+        return function
+    import torch
+
+    return torch.compiler.allow_in_graph(function)
 
 
-def torch_functional() -> Any:
+def compiler_looks_into(*tensors: Any) -> bool:
+    """Whether `torch.compile` is reading the code that calls this, with tensors for arguments."""
+    if keras.backend.backend() != "torch":
+        return False
+    import torch
+
+    return torch.compiler.is_dynamo_compiling() and all(
+        tensor is None or isinstance(tensor, torch.Tensor) for tensor in tensors
+    )
+
+
+def replica_count() -> int:
+    """How many replicas sum their gradients: more than one only under `tf.distribute`."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def absolute(x: Any) -> Any:
+    """`|x|`, with derivative 0 at 0: JAX alone gives it another."""
+    if keras.backend.backend() == "jax":
+        return keras.ops.where(keras.ops.equal(x, 0), keras.ops.zeros_like(x), keras.ops.abs(x))
+    return keras.ops.abs(x)
+
+
+def tilted(x: Any, right: Any, left: Any) -> Any:
+    """`right * x` above 0 and `left * x` below, with derivative 0 at 0.
+
+    JAX's compiler wants a select, where the others are faster without.
+    """
+    ops = keras.ops
+    if keras.backend.backend() == "jax":
+        sides = ops.where(x > 0, right * x, left * x)
+        return ops.where(ops.equal(x, 0), ops.zeros_like(x), sides)
+    sign = ops.stop_gradient(ops.sign(x))
+    return x * (right * ops.relu(sign) + left * ops.relu(-sign))
+
+
+def squared_difference(y_true: Any, y_pred: Any) -> Any:
+    """`(y_true - y_pred)^2`."""
+    functional = _torch_functional()
+    if functional is not None:
+        return functional.mse_loss(y_pred, y_true, reduction="none")
+    return keras.ops.square(y_pred - y_true)
+
+
+def huber(y_true: Any, y_pred: Any, threshold: Any) -> Any:
+    """Half the squared difference up to `threshold` (a number or a tensor), linear beyond."""
+    functional = _torch_functional()
+    if functional is not None and isinstance(threshold, float):
+        return functional.huber_loss(y_pred, y_true, reduction="none", delta=threshold)
+    error = y_pred - y_true
+    size = keras.ops.abs(error)
+    linear = threshold * (size - 0.5 * threshold)
+    return keras.ops.where(size <= threshold, 0.5 * keras.ops.square(error), linear)
+
+
+def _torch_functional() -> Any:
     """`torch.nn.functional` if PyTorch runs, else `None`.
 
     Eager PyTorch fuses nothing: a loss that has a kernel there is up to 18 times faster than its
@@ -162,12 +249,3 @@ def log_gamma(x: Any) -> Any:
     import torch
 
     return torch.lgamma(x)
-
-
-def replica_count() -> int:
-    """How many replicas sum their gradients: more than one only under `tf.distribute`."""
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
-
-    return int(tf.distribute.get_strategy().num_replicas_in_sync)

@@ -14,15 +14,14 @@ from lossmith.core import hyperparameters as hp
 from lossmith.core.arithmetic import Arithmetic
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
+from lossmith.core.declaration import SETTINGS
 from lossmith.core.hyperparameters import Hyperparameter
+from lossmith.core.immutable import Immutable
 from lossmith.core.shapes import Targets
 from lossmith.core.state import LossState
 
-_SETTINGS = ("name", "reduction", "dtype")
 _SHOWN_NAME = "_shown_name"
 _NOT_GIVEN: Any = object()
-# Keras makes an instance of a class given to `compile`, and fails when the model is saved.
-_KERAS_LOOKUPS = (keras.losses.get.__code__, keras.metrics.get.__code__)
 
 
 class LossType(type(keras.losses.Loss)):  # type: ignore[misc]
@@ -32,8 +31,7 @@ class LossType(type(keras.losses.Loss)):  # type: ignore[misc]
 
         def __call__(cls, *args, **kwargs):
             """Validate what was given, run `__init__`, and make the loss immutable."""
-            if sys._getframe(1).f_code in _KERAS_LOOKUPS:
-                raise declaration.class_error(cls)
+            declaration.refuse_lookup_by_keras(cls, sys._getframe(1).f_code)
             values, settings = cls._bind(args, kwargs)
             loss = cls.__new__(cls)
             loss._initialise(values, settings)
@@ -59,6 +57,7 @@ if TYPE_CHECKING:
         _hyperparameters: Mapping[str, Any]
         _operands: Mapping[str, Any]
         _requested_dtype: str | None
+        compiled_as_one: Callable[..., Any] | None
 
         def __init__(self, name: str, reduction: str, dtype: Any) -> None: ...
 
@@ -68,7 +67,7 @@ else:
     _KerasLoss = keras.losses.Loss
 
 
-class Loss(Arithmetic, _KerasLoss, metaclass=LossType):
+class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     """A loss whose hyperparameters are declared, checked, saved and compared.
 
     Subclass it in either style. Annotated fields are the hyperparameters:
@@ -102,6 +101,11 @@ class Loss(Arithmetic, _KerasLoss, metaclass=LossType):
     `batchwise = True` returns one number, and takes `sample_weight=None` if weights mean something
     for it. `targets` says what y_true is: `"value"` (same shape as y_pred), `"class"` (integer ids)
     or `"pair"` (0/1 labels of a distance or a pair of embeddings).
+
+    As a metric, `metrics=[loss(reduction="none")]` is the mean over all samples of an epoch. Under
+    another reduction Keras averages the values of the batches, a short last one counting as much as
+    the others, and `tf.distribute` divides them by the number of replicas, as for a loss of Keras:
+    a metric calls a loss as a training step does, where the replicas' gradients are summed.
 
     Args:
         name: the name shown in logs; the class name in snake case if not given. Not part of `==`.
@@ -176,7 +180,9 @@ class Loss(Arithmetic, _KerasLoss, metaclass=LossType):
             kwargs = declaration.bind_classic(owner, cls._signature, args, kwargs)
         elif args:
             raise declaration.positional_error(owner, args, cls.declared)
-        settings = {key: kwargs.pop(key) for key in _SETTINGS if key in kwargs}
+        settings = {key: kwargs.pop(key) for key in SETTINGS if key in kwargs}
+        if not isinstance(settings.get("name"), str | None):
+            raise TypeError(f"{owner}: name must be a string; got {settings['name']!r}.")
         if "reduction" in settings:
             settings["reduction"] = reduction.canonical(owner, settings["reduction"])
         values = hp.bind_all(owner, cls.declared, kwargs)
@@ -194,6 +200,7 @@ class Loss(Arithmetic, _KerasLoss, metaclass=LossType):
             self._initialise_classic(settings)
         self.__dict__["reduction"] = reduction.canonical(self.name, self.reduction)
         self.__post_init__()
+        self.__dict__["compiled_as_one"] = evaluation.as_one_node(self)
         self.__dict__["_sealed"] = True
 
     def _initialise_classic(self, settings: dict[str, Any]) -> None:
@@ -317,7 +324,8 @@ class Loss(Arithmetic, _KerasLoss, metaclass=LossType):
         if not np.all(fits):
             wanted = "between 0 and 1" if self.graded else "0 or 1"
             raise ValueError(
-                f"{self.name}: pair labels must be {wanted}; got {y_true[~fits].flat[0]:g}."
+                f"{self.name}: pair labels must be {wanted}; got {y_true[~fits].flat[0]:g}. "
+                f"(The labels come first: {self.name}(y_true, y_pred).)"
             )
 
     def _compute(self, *inputs: Any) -> Any:
@@ -360,25 +368,6 @@ class Loss(Arithmetic, _KerasLoss, metaclass=LossType):
 
     def __hash__(self) -> int:
         return hash((type(self), self._key()))
-
-    def __setattr__(self, attribute: str, value: Any) -> None:
-        if "_sealed" in self.__dict__:
-            raise AttributeError(
-                f"A loss is immutable: `{attribute}` cannot be set. "
-                f"Make another one: loss({attribute}=...)."
-                if attribute in (*self.declared, *_SETTINGS)
-                else f"A loss is immutable and keeps no state: `{attribute}` cannot be set."
-            )
-        super().__setattr__(attribute, value)
-
-    def __delattr__(self, attribute: str) -> None:
-        raise AttributeError(f"A loss is immutable: `{attribute}` cannot be deleted.")
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (declaration.reference(type(self)), self.get_config())

@@ -11,11 +11,14 @@ from typing import Any, ClassVar
 
 from lossmith.core import hyperparameters as hp
 from lossmith.core import registry
+from lossmith.core.backend import keras
 from lossmith.core.hyperparameters import REQUIRED, Hyperparameter
 from lossmith.core.learning import Learned
 
-_SETTINGS = ("name", "reduction", "dtype")
-_OWN_FIELDS = ("targets", "batchwise", "aliases", "learnable", *_SETTINGS)
+SETTINGS = ("name", "reduction", "dtype")
+"""What every loss has besides its hyperparameters."""
+
+_OWN_FIELDS = ("targets", "batchwise", "aliases", "learnable", *SETTINGS)
 _PREDICTION_NAMES = frozenset(
     {"y_pred", "y_hat", "yhat", "pred", "preds", "prediction", "predictions", "output", "outputs",
      "logits"}
@@ -171,7 +174,7 @@ def hyperparameters_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
     """What `cls` declares: the parameters of its `__init__`, or else its annotated fields.
 
     Raises:
-        TypeError: if a name is reserved or a type hint cannot be resolved.
+        TypeError: if a name is reserved, or a type hint cannot be resolved or checked.
     """
     fields = _fields_of(cls, base)
     if cls._signature is None:
@@ -183,10 +186,11 @@ def hyperparameters_of(cls: Any, base: type) -> dict[str, Hyperparameter]:
                 name, hints.get(name, getattr(fields.get(name), "hint", Any)), p.default
             )
             for name, p in cls._signature.parameters.items()
-            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name not in _SETTINGS
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name not in SETTINGS
         }
         declared = _with_inherited(cls, declared, fields)
     refuse_names(cls.__name__, declared, base)
+    hp.check_constraints(cls.__name__, declared.values())
     return declared
 
 
@@ -248,7 +252,7 @@ def _resolved_parameters(cls: Any) -> dict[str, Any]:
     written = {
         name: p.annotation
         for name, p in cls._signature.parameters.items()
-        if p.annotation is not REQUIRED and name not in _SETTINGS and p.kind != p.VAR_KEYWORD
+        if p.annotation is not REQUIRED and name not in SETTINGS and p.kind != p.VAR_KEYWORD
     }
     return hp.resolve_hints(written, _namespace(cls), cls.__name__)
 
@@ -301,12 +305,23 @@ def positional_error(
     return TypeError(f"{owner} takes its hyperparameters by keyword: {_example(owner, declared)}.")
 
 
-def class_error(cls: type) -> TypeError:
-    """The error for a class given to `compile` in the place of a loss."""
-    return TypeError(
-        f"compile was given the class {cls.__name__} in the place of a loss, which could not be "
-        f"saved with the model: write {cls.__name__}()."
-    )
+_KERAS_LOOKUPS = {keras.losses.get.__code__: "loss", keras.metrics.get.__code__: "metric"}
+
+
+def refuse_lookup_by_keras(cls: type, caller: types.CodeType) -> None:
+    """Refuse a class given to `compile`, where Keras is about to make an instance of it.
+
+    Such a model trains, and fails when it is saved. Keras calls the class as a user would, and asks
+    it nothing before: only the code that calls tells the two apart.
+
+    Raises:
+        TypeError: saying what to write.
+    """
+    if caller in _KERAS_LOOKUPS:
+        raise TypeError(
+            f"Keras was given the class {cls.__name__} in the place of a {_KERAS_LOOKUPS[caller]}, "
+            f"which could not be saved with the model: write {cls.__name__}()."
+        )
 
 
 def call_error(

@@ -1,16 +1,17 @@
-"""How a loss is evaluated: inputs made ready, rows left out, values checked, then reduced.
+"""How a loss is evaluated: rows left out, formula called, values checked, then reduced.
 
 Everything here happens at trace time or is part of the compiled step; with neither weights nor a
 mask nothing is added to the formula but the mean.
 """
 
-import numbers
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lossmith.core import backend, reduction, shapes, tracing
+from lossmith.core import backend, reduction, registry, shapes, tracing
 from lossmith.core.backend import keras
+from lossmith.core.inputs import ADVICE_ON_OUTPUTS, Batch, prepare
 from lossmith.core.shapes import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -18,22 +19,16 @@ if TYPE_CHECKING:
 
 ops = keras.ops
 tree = keras.tree
-_HALF = ("float16", "bfloat16")
-
-
-class Batch(NamedTuple):
-    """Inputs as a formula sees them, and what is needed to bring its values back."""
-
-    y_true: Any
-    y_pred: Any
-    entries: Shape
-    """Values may have this shape (that of y_pred), or its first axes."""
-    items: Shape
-    """The axes that weights may have."""
-    single: bool
-    """Whether the inputs were scalars, as under `jax.vmap`."""
-    dtype: str
-    """The dtype of the result."""
+_PLAIN = (bool, int, float, str, type(None))
+_ADVICE_ON_FORMULAS = (
+    "A formula is written with keras.ops: on the tensors of a compiled step NumPy's functions and "
+    "Python's `if` fail (ops.abs for np.abs, ops.where for `if`)."
+)
+_ADVICE_ON_EMBEDDINGS = (
+    "y_pred holds the two embeddings of each pair: let the formula begin with their distance, "
+    "lossmith.distances.euclidean(y_pred[:, 0], y_pred[:, 1]), or give the loss the distances, as "
+    "a SiameseNetwork does."
+)
 
 
 class Weights(NamedTuple):
@@ -61,7 +56,32 @@ def evaluate(
 def compute(loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str) -> Any:
     """Return the value of a loss whose hyperparameters are numbers or tensors."""
     mask = _joint_mask(backend.mask_of(y_pred), mask)
-    batch = _prepare(loss, y_true, y_pred)
+    node = loss.compiled_as_one
+    if node is not None and backend.compiler_looks_into(y_true, y_pred, sample_weight, mask):
+        return node(y_true, y_pred, sample_weight, mask, how)
+    return _evaluate(loss, y_true, y_pred, sample_weight, mask, how)
+
+
+def as_one_node(loss: "Loss") -> Callable[..., Any] | None:
+    """The evaluation of a loss that `torch.compile` need not look into, `None` if it has to.
+
+    Lossmith's own formulas depend on nothing but tensors and numbers that never change. Of a
+    user's formula nobody knows that, and arrays belong into the graph as they are.
+    """
+    plain = all(isinstance(value, _PLAIN) for value in loss.hyperparameters.values())
+    if not (plain and registry.registered_name(type(loss)).startswith("lossmith>")):
+        return None
+
+    def node(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str) -> Any:
+        return _evaluate(loss, y_true, y_pred, sample_weight, mask, how)
+
+    return backend.opaque(node)
+
+
+def _evaluate(
+    loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str
+) -> Any:
+    batch = prepare(loss, y_true, y_pred)
     loss = tracing.cast(loss, tree.flatten(batch.y_pred)[0].dtype)
     weighting = _weighting(loss, batch, sample_weight, mask)
     if weighting is not None:
@@ -78,91 +98,6 @@ def compute(loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: An
 def _check_targets(loss: "Loss", y_true: Any) -> None:
     if backend.is_concrete(y_true):
         loss.check_targets(np.asarray(ops.convert_to_numpy(y_true)))
-
-
-def _prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
-    if y_true is None or y_pred is None:
-        missing = "y_true" if y_true is None else "y_pred"
-        raise TypeError(f"{loss.name}: {missing} is None; a loss compares two tensors.")
-    y_pred = _tensors(y_pred)
-    y_true = _tensors(y_true) if tree.is_nested(y_pred) else _targets(loss, y_true)
-    dtype, compute = _dtypes(loss, tree.flatten(y_pred))
-    y_pred = _cast(y_pred, compute)
-    if loss.targets != "class":
-        y_true = _cast(y_true, compute)
-    if tree.is_nested(y_pred):
-        return _prepare_nested(loss, y_true, y_pred, dtype)
-    single = len(shape_of(y_pred if loss.targets == "value" else y_true)) == 0
-    if single:
-        if loss.targets == "value":
-            y_true = shapes.align_values(loss.name, y_true, y_pred)
-        y_true, y_pred = ops.expand_dims(y_true, 0), ops.expand_dims(y_pred, 0)
-    if loss.targets == "value":
-        y_true = shapes.align_values(loss.name, y_true, y_pred)
-        if len(shape_of(y_pred)) == 1:
-            y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
-        items = shape_of(y_pred)[:-1]
-    elif loss.targets == "class":
-        y_true, y_pred = shapes.align_classes(loss.name, y_true, y_pred)
-        items = shape_of(y_pred)[:-1]
-    else:
-        y_true, y_pred = shapes.align_pairs(loss.name, y_true, y_pred)
-        items = shape_of(y_pred)[:1]
-    entries = items if loss.targets == "pair" else shape_of(y_pred)
-    return Batch(y_true, y_pred, entries, items, single, dtype)
-
-
-def _tensors(data: Any) -> Any:
-    """A list of numbers is a tensor; a list of tensors is a structure."""
-    if isinstance(data, list | tuple):
-        leaves = tree.flatten(data)
-        if all(isinstance(leaf, numbers.Number) for leaf in leaves):
-            return ops.convert_to_tensor(data)
-    return tree.map_structure(ops.convert_to_tensor, data)
-
-
-def _targets(loss: "Loss", y_true: Any) -> Any:
-    """Targets as a tensor; class ids that its dtype cannot hold would be other ids."""
-    tensor = ops.convert_to_tensor(y_true)
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    if isinstance(y_true, np.ndarray) and y_true.dtype.kind in "iu" and "int" in dtype:
-        held = np.iinfo(dtype)
-        if y_true.size and not held.min <= y_true.min() <= y_true.max() <= held.max:
-            raise ValueError(
-                f"{loss.name}: y_true has ids from {y_true.min()} to {y_true.max()}, which do not "
-                f"fit {dtype}: number them with np.unique(y_true, return_inverse=True)[1]."
-            )
-    return tensor
-
-
-def _prepare_nested(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch:
-    """Structures reach the formula as they are, each target aligned with its prediction."""
-    if loss.targets == "value":
-        try:
-            tree.assert_same_structure(y_true, y_pred)
-        except ValueError as error:
-            raise ValueError(f"{loss.name}: y_true and y_pred are nested unlike: {error}") from None
-        y_true = tree.map_structure(
-            lambda true, pred: shapes.align_values(loss.name, true, pred), y_true, y_pred
-        )
-    entries = shape_of(tree.flatten(y_pred)[0])
-    return Batch(y_true, y_pred, entries, entries[: max(len(entries) - 1, 1)], False, dtype)
-
-
-def _dtypes(loss: "Loss", predictions: list[Any]) -> tuple[str, str]:
-    """The dtype of the result and the dtype of the computation."""
-    dtype = loss.requested_dtype
-    if dtype is None:
-        dtype = keras.backend.standardize_dtype(predictions[0].dtype)
-        if "float" not in dtype:
-            dtype = keras.config.floatx()
-        if dtype in _HALF:
-            dtype = "float32"
-    return dtype, "float32" if dtype in _HALF else dtype
-
-
-def _cast(tensors: Any, dtype: str) -> Any:
-    return tree.map_structure(lambda tensor: ops.cast(tensor, dtype), tensors)
 
 
 def _joint_mask(first: Any, second: Any) -> Any:
@@ -232,12 +167,9 @@ def _where_nothing_counts(row: Any) -> Any:
 
 
 def _reduced_values(loss: "Loss", batch: Batch, weighting: Weights | None, how: str) -> Any:
-    values = loss.call(batch.y_true, batch.y_pred)
-    if values is None:
-        raise TypeError(f"{loss.name}: the formula returned None; is a `return` missing?")
-    values = ops.convert_to_tensor(values)
+    values = _call_formula(loss, batch)
     values = ops.cast(values, tree.flatten(batch.y_pred)[0].dtype)
-    elementwise = _is_elementwise(loss, values, batch.entries)
+    elementwise = _is_elementwise(loss, values, batch)
     if elementwise and weighting is None and how == "sum_over_batch_size":
         return reduction.per_replica(reduction.mean(values))
     if elementwise:
@@ -253,24 +185,62 @@ def _reduced_values(loss: "Loss", batch: Batch, weighting: Weights | None, how: 
     return reduction.reduce(weighted, weighting.weights, weighting.mask, how)
 
 
-def _is_elementwise(loss: "Loss", values: Any, entries: Shape) -> bool:
-    shape = shape_of(values)
+def _call_formula(loss: "Loss", batch: Batch, **weights: Any) -> Any:
+    try:
+        value = loss.call(batch.y_true, batch.y_pred, **weights)
+    except Exception as error:
+        if tree.is_nested(batch.y_pred):
+            raise TypeError(
+                f"{loss.name}: the formula failed on structures of tensors "
+                f"({type(error).__name__}: {error}). {ADVICE_ON_OUTPUTS}"
+            ) from error
+        error.add_note(_note_on_formula(loss, batch))
+        raise
+    if value is None:
+        raise TypeError(f"{loss.name}: the formula returned None; is a `return` missing?")
+    return ops.convert_to_tensor(value)
+
+
+def _note_on_formula(loss: "Loss", batch: Batch) -> str:
+    shape = shape_of(batch.y_pred)
+    advice = _ADVICE_ON_EMBEDDINGS if _holds_embeddings(loss, shape) else _ADVICE_ON_FORMULAS
+    return (
+        f"Raised by the formula of `{loss.name}`, given y_true of shape {shape_of(batch.y_true)} "
+        f"and y_pred of shape {shape}. {advice}"
+    )
+
+
+def _holds_embeddings(loss: "Loss", shape: Shape) -> bool:
+    return loss.targets == "pair" and len(shape) == 3
+
+
+def _is_elementwise(loss: "Loss", values: Any, batch: Batch) -> bool:
+    shape, entries = shape_of(values), batch.entries
     if len(shape) > 1 and shapes.may_equal(shape, entries):
         return True
-    if shape and shape[-1] == 1 and len(shape) > 1:
+    if len(shape) > 1 and shape[-1] == 1:
         shape = shape[:-1]
         if shapes.may_equal(shape, entries[: len(shape)]):
             return True
     if shape and shapes.may_equal(shape, entries[: len(shape)]):
         return False
-    raise ValueError(
-        f"{loss.name}: the formula returned shape {shape_of(values)} for predictions of shape "
-        f"{entries}; it must return a value per entry or per sample, {entries} or {entries[:1]}. "
-        + (
-            "A property of the whole batch (one number) is declared with batchwise=True."
-            if not shape
-            else "Reduce the other axes in the formula, or return values that are not reduced."
-        )
+    raise _shape_error(loss, shape_of(values), batch)
+
+
+def _shape_error(loss: "Loss", shape: Shape, batch: Batch) -> ValueError:
+    given, entries = shape_of(tree.flatten(batch.y_pred)[0]), batch.entries
+    wanted = f"per entry or per sample, {entries} or {entries[:1]}"
+    if loss.targets == "pair":
+        wanted = f"per pair, {entries}"
+    if not shape:
+        advice = "A property of the whole batch (one number) is declared with batchwise=True."
+    elif _holds_embeddings(loss, given):
+        advice = _ADVICE_ON_EMBEDDINGS
+    else:
+        advice = "Reduce the other axes in the formula, or return values that are not reduced."
+    return ValueError(
+        f"{loss.name}: the formula returned shape {shape} for predictions of shape {given}; "
+        f"it must return a value {wanted}. {advice}"
     )
 
 
@@ -295,9 +265,9 @@ def _batch_value(loss: "Loss", batch: Batch, weighting: Weights | None, how: str
     if 0 in batch.items:
         value = ops.sum(tree.flatten(batch.y_pred)[0])
     elif weighting is None:
-        value = loss.call(batch.y_true, batch.y_pred)
+        value = _call_formula(loss, batch)
     elif loss.takes_weights:
-        value = loss.call(batch.y_true, batch.y_pred, sample_weight=weighting.weights)
+        value = _call_formula(loss, batch, sample_weight=weighting.weights)
     else:
         raise TypeError(
             f"{loss.name} is a property of the batch and does not say what a weight or a mask "

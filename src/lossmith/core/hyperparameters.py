@@ -11,14 +11,14 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, Union
 
 import annotated_types as at
 import numpy as np
 
-from lossmith.core import backend, registry
+from lossmith.core import backend, constraints, registry
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
 
@@ -31,7 +31,11 @@ Fraction: TypeAlias = Annotated[float, at.Gt(0), at.Lt(1)]
 UnitInterval: TypeAlias = Annotated[float, at.Ge(0), at.Le(1)]
 """A number from 0 to 1, both included."""
 Array: TypeAlias = np.ndarray
-"""An array of finite numbers, given as anything `numpy.asarray` takes; read-only once bound."""
+"""An array of finite numbers, given as anything `numpy.asarray` takes; read-only once bound.
+
+Numbers become float64, flags stay flags. `numpy.typing.NDArray[numpy.integer]` keeps integers, for
+axes and indices.
+"""
 
 RESERVED = ("y_true", "y_pred", "sample_weight", "mask", "name", "reduction", "dtype")
 """Names that mean something else in a loss, so that no hyperparameter can bear them."""
@@ -42,6 +46,10 @@ REQUIRED = inspect.Parameter.empty
 
 class _RefusedError(Exception):
     """Carries what was expected from the place that refuses a value to the one that words it."""
+
+    def __init__(self, expected: str, error: type[Exception] = TypeError) -> None:
+        super().__init__(expected)
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -66,15 +74,14 @@ class Hyperparameter:
         if isinstance(value, Changing):
             return value.bound(loss, self)
         try:
-            return _convert(value, self._effective_hint())
+            bound = _convert(value, self._effective_hint())
+            _check_size(bound)
         except _RefusedError as refused:
-            wrong_type = not isinstance(value, numbers.Real | str) or isinstance(value, bool)
-            wrong_type = wrong_type or (isinstance(value, str) and "one of" not in str(refused))
-            error = TypeError if wrong_type else ValueError
-            raise error(
+            raise refused.error(
                 f"{loss}: hyperparameter `{self.name}` must be {refused}; "
                 f"got {value!r} ({type(value).__name__})."
             ) from None
+        return bound
 
     def describe(self) -> str:
         """The range in words, as error messages and `lossmith list` show it."""
@@ -98,46 +105,69 @@ class Hyperparameter:
             return float
         if isinstance(self.default, str | keras.losses.Loss):
             return type(self.default) if isinstance(self.default, str) else keras.losses.Loss
-        return np.ndarray
+        return _ARRAY_AS_GIVEN if _holds_integers(self.default) else np.ndarray
 
 
 _NUMBER = int | float
+_ARRAY_AS_GIVEN = np.ndarray[Any, np.dtype[Any]]
 _ANYTHING_SAVEABLE = Union[None, bool, int, float, str, keras.losses.Loss, np.ndarray]  # noqa: UP007
+
+
+def _holds_integers(default: Any) -> bool:
+    leaves = keras.tree.flatten(default)
+    return all(np.issubdtype(np.asarray(leaf).dtype, np.integer) for leaf in leaves)
+
+
+def _check_size(bound: Any) -> None:
+    """Refuse what becomes 0 or infinite in float32, in which losses are computed."""
+    if not isinstance(bound, float | np.ndarray):
+        return
+    size, limits = np.abs(bound), np.finfo(np.float32)
+    if not np.all((size == 0) | ((size >= limits.tiny) & (size <= limits.max))):
+        within = f"{limits.tiny:.1e} to {limits.max:.1e}"
+        raise _RefusedError(f"0 or of a size that float32 can hold, {within}", ValueError)
 
 
 def _convert(value: Any, hint: Any) -> Any:
     origin = typing.get_origin(hint)
     if origin is Annotated:
-        base, *constraints = typing.get_args(hint)
-        converted = _convert_annotated(value, base, hint)
-        if not all(_holds(constraint, converted) for constraint in constraints):
-            raise _RefusedError(_describe(hint))
-        return converted
+        return _convert_annotated(value, hint)
     if origin in (Union, types.UnionType):
         return _convert_union(value, hint)
     if origin is Literal:
-        value = value.item() if isinstance(value, np.generic) else value
-        for choice in typing.get_args(hint) if isinstance(value, bool | int | float | str) else ():
-            if choice == value and isinstance(value, bool) == isinstance(choice, bool):
-                return choice
-        raise _RefusedError(_describe(hint))
+        return _convert_choice(value, hint)
     return _convert_plain(value, hint)
 
 
-def _convert_annotated(value: Any, base: Any, hint: Any) -> Any:
+def _convert_annotated(value: Any, hint: Any) -> Any:
+    base, *metadata = typing.get_args(hint)
     try:
-        return _convert(value, base)
-    except _RefusedError:
-        raise _RefusedError(_describe(hint)) from None
+        converted = _convert(value, base)
+    except _RefusedError as refused:
+        raise _RefusedError(_describe(hint), refused.error) from None
+    if not all(constraints.holds(each, converted) for each in constraints.among(metadata)):
+        raise _RefusedError(_describe(hint), ValueError)
+    return converted
 
 
 def _convert_union(value: Any, hint: Any) -> Any:
+    errors = []
     for arm in typing.get_args(hint):
         try:
             return _convert(value, arm)
-        except _RefusedError:
-            continue
-    raise _RefusedError(_describe(hint))
+        except _RefusedError as refused:
+            errors.append(refused.error)
+    raise _RefusedError(_describe(hint), ValueError if ValueError in errors else TypeError)
+
+
+def _convert_choice(value: Any, hint: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, bool | int | float | str):
+        raise _RefusedError(_describe(hint))
+    for choice in typing.get_args(hint):
+        if choice == value and isinstance(value, bool) == isinstance(choice, bool):
+            return choice
+    raise _RefusedError(_describe(hint), ValueError)
 
 
 def _convert_plain(value: Any, hint: Any) -> Any:
@@ -152,7 +182,7 @@ def _convert_plain(value: Any, hint: Any) -> Any:
     elif hint in (float, int):
         return _convert_number(value, hint)
     elif hint is np.ndarray or typing.get_origin(hint) is np.ndarray:
-        return _freeze_array(value)
+        return _freeze_array(value, as_given=hint is not np.ndarray)
     elif inspect.isclass(hint) and issubclass(hint, keras.losses.Loss):
         return _convert_loss(value, hint)
     else:
@@ -166,22 +196,27 @@ def _convert_plain(value: Any, hint: Any) -> Any:
 def _convert_number(value: Any, kind: type) -> float | int:
     if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0:
         value = value.item()
-    wanted = numbers.Integral if kind is int else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise _RefusedError(_describe(kind))
     try:
-        if not isinstance(value, bool) and isinstance(value, wanted) and math.isfinite(value):
+        if math.isfinite(value) and (kind is float or isinstance(value, numbers.Integral)):
             return kind(value)
     except OverflowError:
         pass
-    raise _RefusedError(_describe(kind))
+    raise _RefusedError(_describe(kind), ValueError)
 
 
-def _freeze_array(value: Any) -> np.ndarray:
+def _freeze_array(value: Any, as_given: bool) -> np.ndarray:
     try:
         array = np.array(value)
     except (TypeError, ValueError):
         raise _RefusedError(_describe(np.ndarray)) from None
-    if array.ndim == 0 or array.dtype.kind not in "biuf" or not np.all(np.isfinite(array)):
+    if array.ndim == 0 or array.dtype.kind not in "biuf":
         raise _RefusedError(_describe(np.ndarray))
+    if not np.all(np.isfinite(array)):
+        raise _RefusedError(_describe(np.ndarray), ValueError)
+    if array.dtype.kind != "b" and not as_given:
+        array = array.astype(np.float64)
     array.setflags(write=False)
     return array
 
@@ -203,28 +238,6 @@ def _convert_loss(value: Any, kind: type) -> Any:
     return value
 
 
-def _holds(constraint: Any, value: Any) -> bool:
-    if isinstance(constraint, at.GroupedMetadata):
-        return all(_holds(part, value) for part in constraint)
-    for kind, attribute, compare in _COMPARISONS:
-        if isinstance(constraint, kind):
-            return bool(compare(value, getattr(constraint, attribute)))
-    if isinstance(constraint, at.Predicate):
-        return bool(constraint.func(value))
-    return True
-
-
-_COMPARISONS: tuple[tuple[type, str, Callable[[Any, Any], Any]], ...] = (
-    (at.Gt, "gt", lambda value, bound: np.all(np.asarray(value) > bound)),
-    (at.Ge, "ge", lambda value, bound: np.all(np.asarray(value) >= bound)),
-    (at.Lt, "lt", lambda value, bound: np.all(np.asarray(value) < bound)),
-    (at.Le, "le", lambda value, bound: np.all(np.asarray(value) <= bound)),
-    (at.MinLen, "min_length", lambda value, bound: len(value) >= bound),
-    (at.MaxLen, "max_length", lambda value, bound: len(value) <= bound),
-    (at.MultipleOf, "multiple_of", lambda value, bound: value % bound == 0),
-)
-_SYMBOLS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "of length >=",
-            "max_length": "of length <=", "multiple_of": "a multiple of"}  # fmt: skip
 _PLAIN_WORDS = {float: "a finite number", int: "an integer", bool: "True or False", str: "a string"}
 
 
@@ -235,8 +248,9 @@ def _describe(hint: Any) -> str:
         return "a finite number, a flag, a string, an array of finite numbers, a loss or None"
     origin = typing.get_origin(hint)
     if origin is Annotated:
-        base, *constraints = typing.get_args(hint)
-        return " ".join([_describe(base), " and ".join(_describe_all(constraints))]).strip()
+        base, *metadata = typing.get_args(hint)
+        words = [constraints.describe(each) for each in constraints.among(metadata)]
+        return " ".join([_describe(base), " and ".join(words)]).strip()
     if origin is Literal:
         return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
     if origin in (Union, types.UnionType):
@@ -248,14 +262,20 @@ def _describe(hint: Any) -> str:
     return _PLAIN_WORDS.get(hint, "an array of finite numbers")
 
 
-def _describe_all(constraints: Iterable[Any]) -> Iterable[str]:
-    for constraint in constraints:
-        if isinstance(constraint, at.GroupedMetadata):
-            yield from _describe_all(constraint)
-            continue
-        for kind, attribute, _ in _COMPARISONS:
-            if isinstance(constraint, kind):
-                yield f"{_SYMBOLS[attribute]} {getattr(constraint, attribute)}"
+def check_constraints(owner: str, declared: Iterable[Hyperparameter]) -> None:
+    """Refuse constraints that could not be checked when a value is bound.
+
+    Raises:
+        TypeError: naming the hyperparameter and the constraint.
+    """
+    for hyperparameter in declared:
+        for constraint in constraints.within(hyperparameter.hint):
+            if not constraints.is_known(constraint):
+                raise TypeError(
+                    f"{owner}: hyperparameter `{hyperparameter.name}` is declared with "
+                    f"{constraint!r}, which cannot be checked. Use Gt, Ge, Lt, Le, Interval, "
+                    "MultipleOf, Len, MinLen, MaxLen or Predicate of annotated-types."
+                )
 
 
 def resolve_hints(
@@ -337,11 +357,15 @@ def as_operand(value: Any) -> Any:
 
 
 def comparable(value: Any) -> Any:
-    """A hashable stand-in for a bound value: equal exactly when the values are."""
+    """A hashable stand-in for a bound value: equal exactly when the values are.
+
+    As among Python's numbers, 2 is 2.0; but a flag is no number.
+    """
     if isinstance(value, bool):
         return ("flag", value)
     if isinstance(value, np.ndarray):
-        return (value.dtype.str, value.shape, value.tobytes())
+        kind = "flags" if value.dtype.kind == "b" else "numbers"
+        return (kind, value.shape, tuple(value.ravel().tolist()))
     return value
 
 

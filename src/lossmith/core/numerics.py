@@ -1,24 +1,28 @@
-"""Functions with a kink, given the same subgradient on every backend.
+"""What losses and distances compute with: their dtypes, and functions with a singular point.
 
-JAX, TensorFlow and PyTorch disagree on the derivative of `abs` and `maximum` at the kink, and give
-NaN for that of a square root at 0. These do not.
+JAX, TensorFlow and PyTorch disagree on the derivative of `maximum` at the kink, and give NaN for
+that of a square root at 0. The functions here have the same finite one on each.
 """
 
 from typing import Any
 
 import numpy as np
 
-from lossmith.core import backend
 from lossmith.core.backend import keras
 
 ops = keras.ops
+_HALF = ("float16", "bfloat16")
 
 
-def absolute(x: Any) -> Any:
-    """`|x|`, with derivative 0 at 0."""
-    if backend.is_jax():
-        return ops.where(ops.equal(x, 0), ops.zeros_like(x), ops.abs(x))
-    return ops.abs(x)
+def floating(dtype: Any) -> str:
+    """A dtype itself if it is floating, else that which Keras computes in."""
+    name = str(keras.backend.standardize_dtype(dtype))
+    return name if "float" in name else str(keras.config.floatx())
+
+
+def computing(dtype: str) -> str:
+    """The dtype that numbers of a floating dtype are computed in: float32 for half precision."""
+    return "float32" if dtype in _HALF else dtype
 
 
 def hinge(x: Any) -> Any:
@@ -26,39 +30,24 @@ def hinge(x: Any) -> Any:
     return ops.relu(x)
 
 
-def tilted(x: Any, right: float, left: float) -> Any:
-    """`right * x` above 0 and `left * x` below, with derivative 0 at 0."""
-    if backend.is_jax():
-        sides = ops.where(x > 0, right * x, left * x)
-        return ops.where(ops.equal(x, 0), ops.zeros_like(x), sides)
-    sign = ops.stop_gradient(ops.sign(x))
-    return x * (right * ops.relu(sign) + left * ops.relu(-sign))
-
-
-def squared_difference(y_true: Any, y_pred: Any) -> Any:
-    """`(y_true - y_pred)^2`."""
-    functional = backend.torch_functional()
-    if functional is not None:
-        return functional.mse_loss(y_pred, y_true, reduction="none")
-    return ops.square(y_pred - y_true)
-
-
-def huber(y_true: Any, y_pred: Any, threshold: Any) -> Any:
-    """Half the squared difference up to `threshold` (a number or a tensor), linear beyond."""
-    functional = backend.torch_functional()
-    if functional is not None and isinstance(threshold, float):
-        return functional.huber_loss(y_pred, y_true, reduction="none", delta=threshold)
-    error = y_pred - y_true
-    size = ops.abs(error)
-    linear = threshold * (size - 0.5 * threshold)
-    return ops.where(size <= threshold, 0.5 * ops.square(error), linear)
-
-
 def square_root(x: Any) -> Any:
     """`sqrt(x)` for `x >= 0`, with derivative 0 at 0."""
     positive = ops.greater(x, 0)
     root = ops.sqrt(ops.where(positive, x, ops.ones_like(x)))
     return ops.where(positive, root, ops.zeros_like(x))
+
+
+def directions(vectors: Any) -> tuple[Any, Any]:
+    """The unit vectors over the last axis (0 for a zero vector), and 1 where there is one, else 0.
+
+    Scaling by the largest entry first keeps the squares of any vector within range.
+    """
+    largest = ops.max(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
+    scaled = vectors / ops.where(largest > 0, largest, ops.ones_like(largest))
+    length = square_root(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
+    exists = ops.greater(length, 0)
+    unit = scaled / ops.where(exists, length, ops.ones_like(length))
+    return unit, ops.cast(exists[..., 0], vectors.dtype)
 
 
 def like(value: Any, tensor: Any) -> Any:

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,37 @@ def _short_names(cls: Any) -> tuple[str, ...]:
     return (cls.__name__, cls.default_name, *cls.aliases)
 
 
+def closest(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that `name` was probably meant to be, whatever its case; best first.
+
+    Of a dotted name the last part is compared.
+    """
+    spellings: dict[str, list[str]] = {}
+    for each in sorted(known):
+        spellings.setdefault(each.rpartition(".")[2].casefold(), []).append(each)
+    likeness = difflib.SequenceMatcher(b=name)
+
+    def alike(spelling: str) -> float:
+        likeness.set_seq1(spelling)
+        return likeness.ratio()
+
+    near = difflib.get_close_matches(name.casefold(), spellings, n=3)
+    return [max(spellings[each], key=alike) for each in near]
+
+
+def missing_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error for a name that a module does not have, with the nearest that it has."""
+    close = [f"{module}.{each}" for each in closest(name, known)]
+    hint = f". Did you mean {' or '.join(close)}?" if close else ""
+    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+
+
 def _from_keras(name: str) -> Any:
     try:
         return keras.losses.get(name)
     except ValueError:
         known = [short for cls in _classes.values() for short in _short_names(cls)]
-        close = difflib.get_close_matches(name, {*known, *dir(keras.losses)}, n=3)
+        close = closest(name, {*known, *dir(keras.losses)})
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise ValueError(
             f"No loss is called {name!r}.{hint} `lossmith list` shows all; a loss of your own is "
@@ -165,12 +191,13 @@ def _from_keras(name: str) -> Any:
 
 def _from_dict(config: dict[str, Any]) -> Any:
     name = config.get("registered_name") or config.get("class_name")
-    if not isinstance(name, str):
+    hyperparameters = config.get("config") or {}
+    if not isinstance(name, str) or not isinstance(hyperparameters, dict):
         raise ValueError(
             'The configuration of a loss is {"class_name": ..., "config": {...}}; '
-            f"got a dictionary with the keys {sorted(map(str, config))}."
+            f"got {config}."
         )
     cls: Any = _lookup(name)
     if cls is None:
         return keras.losses.get(config)
-    return cls.from_config(config.get("config") or {})
+    return cls.from_config(hyperparameters)

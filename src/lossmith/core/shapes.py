@@ -69,7 +69,7 @@ def _advice_for_values(true_shape: Shape, pred_shape: Shape) -> str:
     return "Nothing is broadcast: reshape one of them so that each target meets its prediction."
 
 
-def align_labels(loss: str, y_true: Any, y_pred: Any, axes: int) -> Any:
+def _align_labels(loss: str, y_true: Any, y_pred: Any, axes: int, advice: str) -> Any:
     """Return labels in the shape of the first axes of `y_pred`, without a last axis of length 1.
 
     Raises:
@@ -83,7 +83,7 @@ def align_labels(loss: str, y_true: Any, y_pred: Any, axes: int) -> Any:
         return y_true
     raise ValueError(
         f"{loss}: y_true has shape {shape}; with these predictions it must hold one label per "
-        f"item, shape {batch} or {(*batch, 1)}. One-hot labels become ids with argmax(axis=-1)."
+        f"item, shape {batch} or {(*batch, 1)}. {advice}"
     )
 
 
@@ -94,19 +94,27 @@ def align_classes(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         TypeError: if the identities are not integers.
         ValueError: if the shapes do not fit.
     """
-    dtype = keras.backend.standardize_dtype(y_true.dtype)
-    if not ("int" in dtype or dtype == "bool"):
-        raise TypeError(
-            f"{loss}: y_true must hold integer class ids; got {dtype} of shape {shape_of(y_true)}. "
-            "Cast it to an integer dtype (floating point cannot tell large ids apart)."
-        )
     pred_shape = shape_of(y_pred)
     if len(pred_shape) < 2:
         raise ValueError(
             f"{loss}: y_pred has shape {pred_shape}; with targets='class' it must hold a vector "
             "per item: (N, C) scores or (N, D) embeddings."
         )
-    return align_labels(loss, y_true, y_pred, len(pred_shape) - 1), y_pred
+    advice = "Ids are integers; one-hot labels become ids with ops.argmax(y_true, axis=-1)."
+    y_true = _align_labels(loss, y_true, y_pred, len(pred_shape) - 1, advice)
+    dtype = keras.backend.standardize_dtype(y_true.dtype)
+    if not ("int" in dtype or dtype == "bool"):
+        raise TypeError(
+            f"{loss}: y_true must hold integer class ids; got {dtype} of shape {shape_of(y_true)}. "
+            "Cast it to an integer dtype (floating point cannot tell large ids apart)."
+        )
+    return y_true, y_pred
+
+
+ADVICE_FOR_PAIRS = (
+    "A SiameseNetwork gives the distances, and so does lossmith.distances.euclidean(a, b); "
+    "ops.stack([a, b], axis=1) puts the embeddings of each pair together."
+)
 
 
 def align_pairs(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
@@ -122,8 +130,10 @@ def align_pairs(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         raise ValueError(
             f"{loss}: y_pred has shape {shape}; with targets='pair' it must be one distance per "
             "pair, (N,) or (N, 1), or the two embeddings of each pair, (N, 2, D)."
+            f" {ADVICE_FOR_PAIRS}"
         )
-    return align_labels(loss, y_true, y_pred, 1), y_pred
+    advice = f"The labels come first: {loss}(y_true, y_pred)."
+    return _align_labels(loss, y_true, y_pred, 1, advice), y_pred
 
 
 def expand_to(tensor: Any, rank: int) -> Any:

@@ -91,6 +91,7 @@ def _with_operands(loss: "Loss", changed: Mapping[str, Any]) -> "Loss":
     clone.__dict__["_hyperparameters"] = MappingProxyType(values)
     clone.__dict__["_changing"] = changing_in(values)
     clone.__dict__["_traced"] = {**loss.__dict__.get("_traced", {}), **changed}
+    clone.__dict__["compiled_as_one"] = None
     clone.__dict__["_operands"] = {**loss._operands, **changed}
     _distribute_operands(clone)
     clone.__dict__["_sealed"] = True

@@ -5,7 +5,7 @@
 training, validation and test parts without a common item.
 """
 
-from lossmith.datasets.files import read_image
+from lossmith.datasets.files import read_image, stretched_from
 from lossmith.datasets.images import ArrayImages, ImageFormat, Images
 from lossmith.datasets.labelled import LabelledImages, Split
 from lossmith.datasets.loading import load
@@ -18,4 +18,5 @@ __all__ = [
     "Split",
     "load",
     "read_image",
+    "stretched_from",
 ]

@@ -112,6 +112,32 @@ def read_image(path: str | PathLike[str], image_format: ImageFormat) -> NDArray[
     return values.astype(np.float32) / np.float32(white)
 
 
+def stretched_from(path: str | PathLike[str], image_format: ImageFormat) -> tuple[int, int] | None:
+    """The height and width of an image whose proportions change when it is read.
+
+    Args:
+        path: Path of an image file.
+        image_format: The format that `read_image` brings it to.
+
+    Returns:
+        Height and width of the file, or `None` if the proportions stay, to a pixel.
+
+    Raises:
+        ValueError: If the file is no readable image.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (20, 10)).save(f"{folder}/wide.png")
+        ...     stretched_from(f"{folder}/wide.png", ImageFormat(28, 28, 1))
+        (10, 20)
+    """
+    height, width = read_header(Path(path)).size
+    unstretched = image_format.width * height / width
+    return None if abs(unstretched - image_format.height) < 1 else (height, width)
+
+
 def decode(path: Path, image_format: ImageFormat) -> NDArray[Any]:
     """Decodes a file to `(H, W, C)`: uint8, or float32 in [0, 1] for more than 8 bits a channel.
 

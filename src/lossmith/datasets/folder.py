@@ -198,7 +198,11 @@ def _decode_all(
 def _require_classes(files: Iterable[_ImageFile], root: Path, notes: Notes) -> None:
     names = sorted({_shown(file.class_folder) for file in files})
     noticed = f" ({' '.join(notes)})" if notes else ""
-    require_two_classes(names, f"the folder {root}{noticed}")
+    advice = (
+        " Put the images of each class into a sub-folder of its own, such as "
+        f"{root / 'cat' / '1.jpg'} and {root / 'dog' / '1.jpg'}."
+    )
+    require_two_classes(names, f"the folder {root}{noticed}", advice)
 
 
 def _broken_note(broken: Sequence[str]) -> Notes:

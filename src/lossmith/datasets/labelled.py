@@ -178,10 +178,10 @@ def listing(names: Sequence[str], limit: int = 5) -> str:
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
-def require_two_classes(names: Sequence[str], where: str) -> None:
-    """Refuses data without a pair of different classes."""
+def require_two_classes(names: Sequence[str], where: str, advice: str = "") -> None:
+    """Refuses data without a pair of different classes; `advice` says how to mend them."""
     if len(names) < 2:
         found = f"one only: {names[0]}" if names else "none"
         raise ValueError(
-            f"Pairs of different images need two classes or more; {where} has {found}."
+            f"Pairs of different images need two classes or more; {where} has {found}.{advice}"
         )

@@ -1,6 +1,9 @@
 """The catalogue: losses that Keras lacks, or gets wrong, a module a family."""
 
+from typing import TYPE_CHECKING, Any
+
 from lossmith.allpairs import SupervisedContrastive, supervised_contrastive
+from lossmith.core import registry
 from lossmith.losses.centres import ArcFace, CosFace, ProxyAnchor, ProxyNCA
 from lossmith.losses.classification import ModifiedHuber, modified_huber
 from lossmith.losses.likelihoods import (
@@ -69,3 +72,8 @@ __all__ = [
     "student_t_likelihood",
     "supervised_contrastive",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
+
+    def __getattr__(name: str) -> Any:
+        raise registry.missing_attribute(__name__, name, __all__)

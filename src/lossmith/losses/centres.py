@@ -17,7 +17,7 @@ import numpy as np
 
 from lossmith.core import Array, Loss, NonNegative, Positive
 from lossmith.core.backend import keras
-from lossmith.core.numerics import hinge, like, square_root
+from lossmith.core.numerics import directions, hinge, like, square_root
 from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops
@@ -60,7 +60,7 @@ class _Centres(Loss, package="lossmith.losses"):
                 f"{self.name}: the embeddings have {y_pred.shape[-1]} dimensions and the centres "
                 f"{centres.shape[-1]}; the shape of the centres is (classes, dimensions)."
             )
-        cosines = ops.matmul(_direction(y_pred), ops.transpose(_direction(centres)))
+        cosines = ops.matmul(directions(y_pred)[0], ops.transpose(directions(centres)[0]))
         own = ops.one_hot(y_true, centres.shape[0], dtype=y_pred.dtype)
         return cosines, own
 
@@ -222,12 +222,6 @@ class ProxyAnchor(_Centres):
         push = _log_1_plus_sum(self.scale * (self.margin + cosines), weights * (1.0 - own))
         present = ops.cast(ops.any(weights * own > 0, axis=0), pull.dtype)
         return divide_or_zero(ops.sum(pull), ops.sum(present)) + ops.mean(push)
-
-
-def _direction(vectors: Any) -> Any:
-    largest = ops.max(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
-    scaled = divide_or_zero(vectors, largest)
-    return divide_or_zero(scaled, square_root(ops.sum(ops.square(scaled), axis=-1, keepdims=True)))
 
 
 def _cross_entropy(logits: Any, own: Any) -> Any:

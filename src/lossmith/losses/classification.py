@@ -18,8 +18,9 @@ class ModifiedHuber(Loss):
     labels do not rule the fit. The minimiser of its mean gives class probabilities as
     `(clip(f, -1, 1) + 1) / 2`.
 
-    Shapes: y_true -1 or 1 and y_pred real scores (no sigmoid), of one shape. Labels 0 and 1 are
-    refused where they can be seen: write `2 * y - 1`. Convex, once differentiable.
+    Shapes: y_true -1 or 1 and y_pred real scores (no sigmoid), of one shape. A label 0 stands for
+    -1, so that labels 0 and 1 mean the same as with Keras' hinge losses; others are refused where
+    they can be seen. Convex, once differentiable.
 
     Relations: `keras.losses.SquaredHinge` where `y f >= -1`; scikit-learn's
     `SGDClassifier(loss="modified_huber")`.
@@ -34,21 +35,18 @@ class ModifiedHuber(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The squared hinge of each entry, linear beyond `y f = -1`."""
-        margin = y_true * y_pred
+        margin = ops.where(ops.equal(y_true, 0), -y_pred, y_true * y_pred)
         return ops.where(margin >= -1.0, ops.square(hinge(1.0 - margin)), -4.0 * margin)
 
     def check_targets(self, y_true: np.ndarray) -> None:
-        """Refuse labels other than -1 and 1.
+        """Refuse labels other than -1 and 1, or 0 and 1.
 
         Raises:
-            ValueError: naming the first of them.
+            ValueError: naming what was found.
         """
-        others = y_true[np.abs(y_true) != 1]
-        if others.size:
-            raise ValueError(
-                f"{self.name}: labels must be -1 or 1; got {others.flat[0]:g}. "
-                "Labels 0 and 1 become -1 and 1 with 2 * y - 1."
-            )
+        if not any(np.all((y_true == 1) | (y_true == negative)) for negative in (-1, 0)):
+            shown = ", ".join(f"{label:g}" for label in np.unique(y_true)[:5])
+            raise ValueError(f"{self.name}: labels must be -1 or 1, or else 0 or 1; got {shown}.")
 
 
 modified_huber = ModifiedHuber()

@@ -18,7 +18,7 @@ import numpy as np
 
 from lossmith.core import Loss, Positive, backend, numerics
 from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute, like
+from lossmith.core.numerics import like
 
 ops = keras.ops
 AdaptiveShape: TypeAlias = Annotated[float, at.Ge(0), at.Le(2)]
@@ -76,7 +76,7 @@ class LaplaceLikelihood(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The negative log-density of each error."""
-        return absolute(y_pred - y_true) / self.scale + _log(self.scale, y_pred) + math.log(2.0)
+        return backend.absolute(y_pred - y_true) / self.scale + _log(self.scale, y_pred) + math.log(2.0)
 
 
 class CauchyLikelihood(Loss):

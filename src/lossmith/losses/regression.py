@@ -4,15 +4,17 @@
 sample, the mean over the last axis, and takes weights and masks per sample or per time step.
 """
 
-import math
 from typing import Any
 
-from lossmith.core import Fraction, Loss, Positive, numerics
-from lossmith.core.backend import keras
-from lossmith.core.numerics import absolute, square_root, squared_difference, tilted
+from lossmith.core import Fraction, Loss, Positive, backend
+from lossmith.core.backend import absolute, keras, squared_difference, tilted
+from lossmith.core.numerics import square_root
 from lossmith.core.reduction import mean
 
 ops = keras.ops
+
+_LINEAR_FROM = 20.0
+"""`log(cosh(e))` is `|e| - log(2)` from here on, to the last digit of float64."""
 
 
 class MeanSquaredError(Loss):
@@ -117,7 +119,7 @@ class Huber(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Half the squared error up to the threshold, linear beyond."""
-        return numerics.huber(y_true, y_pred, self.threshold)
+        return backend.huber(y_true, y_pred, self.threshold)
 
 
 class PseudoHuber(Loss):
@@ -172,12 +174,12 @@ class LogCosh(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """`log(cosh(e))` of each entry, without overflow."""
         error = _flat(y_pred - y_true)
-        # cosh(e) = 1 + expm1(e)^2 / (2 exp(e)) does not cancel near 0; the other form does not
-        # overflow.
-        small = ops.clip(error, -1.0, 1.0)
-        near = ops.log1p(ops.square(ops.expm1(small)) / (2.0 * ops.exp(small)))
-        far = error + ops.softplus(-2.0 * error) - math.log(2.0)
-        values = ops.where(ops.abs(error) < 1.0, near, far)
+        size = ops.abs(error)
+        near = ops.abs(ops.clip(error, -_LINEAR_FROM, _LINEAR_FROM))
+        # cosh(e) = 1 + expm1(e)^2 / (2 exp(e)) does not cancel near 0.
+        growth = ops.expm1(near)
+        excess = ops.square(growth) / (2.0 * (1.0 + growth))
+        values = ops.log1p(excess) + (size - near)
         return ops.reshape(values, ops.shape(y_pred))
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from importlib import resources
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from lossmith.core.files import write_text
 from lossmith.report.data import ReportData
 
 
@@ -51,9 +50,7 @@ def write_report(path: str | PathLike[str], data: ReportData, overwrite: bool = 
         )
     if not target.parent.is_dir():
         raise FileNotFoundError(f"The folder {target.parent} does not exist; create it first.")
-    page = render_report(data)
-    with _moved_into_place(target) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(target, render_report(data))
 
 
 def render_report(data: ReportData) -> str:
@@ -90,14 +87,3 @@ def _spread_out(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
             yield from _spread_out(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-@contextmanager
-def _moved_into_place(target: Path) -> Iterator[Path]:
-    """A path to write to beside the target, which it replaces once all is written."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from lossmith.core.backend import keras
-from lossmith.siamese.files import moved_into_place, write_text
+from lossmith.core.files import moved_into_place, read_json, write_text
+from lossmith.siamese.saved_models import load_model
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,17 @@ class Checkpoints:
         saved = self._saved()
         if not saved:
             return Progress()
-        content = (self._path(max(saved)) / "progress.json").read_text("utf-8")
-        return Progress(**json.loads(content))
+        return Progress(**read_json(self._path(max(saved)) / "progress.json"))
 
     def load(self, epoch: int) -> Any:
         """The model after an epoch, ready to be trained on.
 
         Raises:
             FileNotFoundError: If that epoch is not here.
+            ValueError: If a file of it is damaged; the message names it.
         """
-        path = self._path(epoch) / "model.keras"
-        if not path.is_file():
-            raise FileNotFoundError(f"There is no checkpoint at {path}.")
-        model = keras.models.load_model(path)
-        states = json.loads((self._path(epoch) / "random.json").read_text("utf-8"))
+        model = load_model(self._path(epoch) / "model.keras")
+        states = read_json(self._path(epoch) / "random.json")
         for variable, state in zip(_random_states(model), states, strict=True):
             variable.assign(state)
         return model

@@ -8,9 +8,12 @@ from typing import Any, Self
 import numpy as np
 
 from lossmith import distances
+from lossmith.core import Loss
 from lossmith.core.backend import keras
 from lossmith.siamese.evaluation import embed_items
 from lossmith.siamese.figures import VerificationReport
+from lossmith.siamese.inputs import check_data, checked_pair, item_shapes
+from lossmith.siamese.trainable_losses import check_loss, is_from_keras, loss_named
 from lossmith.siamese.verification import VerificationScores
 
 ops = keras.ops
@@ -33,6 +36,7 @@ class SiameseNetwork(keras.Model):
         distance: `"euclidean"`, `"squared_euclidean"`, `"manhattan"` or `"cosine"`.
         threshold: the distance below which a pair is the same; `None` until calibrated.
         name: the name of the model.
+        **kwargs: `trainable` and `dtype` of a Keras model.
 
     Input: a pair `(a, b)` of arrays (or nested structures) as the encoder takes them.
     Output: the distances, `(N,)`.
@@ -58,8 +62,9 @@ class SiameseNetwork(keras.Model):
         distance: distances.Name | distances.Distance = "euclidean",
         threshold: float | None = None,
         name: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, **kwargs)
         if not isinstance(encoder, keras.Model):
             raise TypeError(
                 "SiameseNetwork: encoder must be a Keras model that turns an input into a vector "
@@ -95,7 +100,7 @@ class SiameseNetwork(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """The distances of the pairs, `(N,)`."""
-        a, b = self._pair(inputs)
+        a, b = checked_pair(inputs, item_shapes(self.encoder))
         joined = tree.map_structure(lambda x, y: ops.concatenate([x, y], axis=0), a, b)
         embeddings = self.encoder(joined, training=training)
         self._check_embeddings(embeddings.shape)
@@ -112,19 +117,19 @@ class SiameseNetwork(keras.Model):
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """Configure training as `keras.Model.compile` does.
 
+        Args:
+            optimizer: as for any Keras model.
+            loss: a loss of pair labels and distances, such as `lossmith.losses.contrastive`, its
+                name, or a function of one's own.
+            **kwargs: what else `keras.Model.compile` takes.
+
         Raises:
-            ValueError: if the loss has a margin that the distance can never reach.
+            ValueError: if the loss does not compare pair labels with distances, or has a margin
+                that the distance can never reach.
             TypeError: if the loss is a class instead of an instance.
         """
-        if isinstance(loss, type):
-            raise TypeError(
-                f"SiameseNetwork.compile: loss is the class {loss.__name__}; "
-                f"write {loss.__name__}()."
-            )
-        for each in tree.flatten(loss):
-            margin = getattr(each, "margin", None)
-            if isinstance(margin, int | float):
-                self._distance.check_margin(margin, self._unit_length())
+        if loss is not None:
+            loss = tree.map_structure(self._checked_loss, loss)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
@@ -132,6 +137,31 @@ class SiameseNetwork(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train as `keras.Model.fit` does, on pairs `(a, b)` with labels or a data set of them.
+
+        Raises:
+            ValueError: if the inputs are no pairs, or do not fit the encoder; the network is as it
+                was before.
+        """
+        self._check_data(x, y)
+        held_out = kwargs.get("validation_data")
+        if isinstance(held_out, list | tuple):
+            self._check_data(*held_out[:2])
+        elif held_out is not None:
+            self._check_data(held_out)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate as `keras.Model.evaluate` does; what it refuses is as for `fit`."""
+        self._check_data(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The distances as `keras.Model.predict` gives them; what it refuses is as for `fit`."""
+        self._check_data(x)
+        return super().predict(x, *args, **kwargs)
 
     def embed(self, x: Any, batch_size: int = 256) -> np.ndarray:
         """The embeddings of `x`, `(N, D)`, as a NumPy array; images are read as they are needed."""
@@ -163,11 +193,15 @@ class SiameseNetwork(keras.Model):
 
         Returns:
             The scores, in constant memory; `report()` gives ROC, AUC, EER and thresholds.
+
+        Raises:
+            TypeError: if the batches are not of this form.
         """
         scores = VerificationScores()
         for batch in _batches(pairs):
-            (a, b), labels = batch[0], batch[1]
-            scores.update(ops.convert_to_numpy(self.predict_on_batch((a, b))), labels)
+            inputs, labels = _inputs_and_labels(batch)
+            self._check_data(inputs, labels)
+            scores.update(ops.convert_to_numpy(self.predict_on_batch(inputs)), labels)
         return scores
 
     def calibrate(
@@ -186,9 +220,15 @@ class SiameseNetwork(keras.Model):
             on them.
 
         Raises:
+            TypeError: if the pairs are not such batches, or the rate is no number.
             ValueError: if same or different pairs are missing, or the rate cannot be reached with
                 so few different pairs.
         """
+        if not isinstance(false_accept_rate, numbers.Real | None):
+            raise TypeError(
+                f"SiameseNetwork.calibrate takes {_BATCHES}, and a false-accept rate as its second "
+                f"argument; got a {type(false_accept_rate).__name__} for the rate."
+            )
         scores = self.score(pairs)
         if false_accept_rate is None:
             report = scores.report()
@@ -202,19 +242,24 @@ class SiameseNetwork(keras.Model):
         self.threshold = chosen
         return report
 
-    def _pair(self, inputs: Any) -> tuple[Any, Any]:
-        if not isinstance(inputs, list | tuple) or len(inputs) != 2:
-            raise ValueError(
-                "SiameseNetwork takes a pair of inputs, (a, b); "
-                f"got {type(inputs).__name__} of shape {getattr(inputs, 'shape', None)}."
+    def _check_data(self, x: Any, y: Any = None) -> None:
+        if x is not None:
+            check_data(x, y, item_shapes(self.encoder))
+
+    def _checked_loss(self, loss: Any) -> Any:
+        if isinstance(loss, type):
+            raise TypeError(
+                f"SiameseNetwork.compile: loss is the class {loss.__name__}; "
+                f"write {loss.__name__}()."
             )
-        counts = [tree.flatten(each)[0].shape[0] for each in inputs]
-        if None not in counts and counts[0] != counts[1]:
-            raise ValueError(
-                f"SiameseNetwork takes as many first inputs as second ones; got {counts[0]} and "
-                f"{counts[1]}."
-            )
-        return inputs[0], inputs[1]
+        if isinstance(loss, str):
+            loss = loss_named(loss)
+        if isinstance(loss, Loss) or is_from_keras(loss):
+            check_loss(loss, trained_on="pairs")
+        margin = getattr(loss, "margin", None)
+        if isinstance(margin, int | float):
+            self._distance.check_margin(margin, self._unit_length())
+        return loss
 
     def _check_embeddings(self, shape: Any) -> None:
         if len(shape) != 2:
@@ -230,10 +275,23 @@ class SiameseNetwork(keras.Model):
             return int(self.encoder.output_shape[-1])
         return None
 
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save encoder, distance and threshold in one `.keras` file.
+
+        Raises:
+            ValueError: for an `.h5` file.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"SiameseNetwork.save: got {str(filepath)!r}. Keras cannot load a model class from "
+                "outside of Keras from an .h5 file; write a .keras file."
+            )
+        super().save(filepath, *args, **kwargs)
+
     def get_config(self) -> dict[str, Any]:
-        """The encoder, the distance and the calibrated threshold."""
+        """What a Keras model has, the encoder, the distance and the calibrated threshold."""
         return {
-            "name": self.name,
+            **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "distance": self._distance.name,
             "threshold": self.threshold,
@@ -248,8 +306,26 @@ class SiameseNetwork(keras.Model):
         return cls(**{**config, "encoder": encoder})
 
 
+_BATCHES = (
+    "batches ((a, b), labels) of pairs, such as ReadyPairs(x, *balanced_pairs(labels)) or "
+    "[((a, b), labels)]"
+)
+
+
 def _batches(pairs: Any) -> Iterator[Any]:
     """One pass; a `PyDataset` is indexed, since its iteration need not end."""
     if isinstance(pairs, keras.utils.PyDataset):
         return (pairs[index] for index in range(pairs.num_batches))
+    if hasattr(pairs, "shape") or not isinstance(pairs, Iterable):
+        raise TypeError(f"SiameseNetwork takes {_BATCHES}; got {type(pairs).__name__}.")
     return iter(pairs)
+
+
+def _inputs_and_labels(batch: Any) -> tuple[Any, Any]:
+    is_labelled = isinstance(batch, list | tuple) and len(batch) >= 2
+    if not is_labelled or not isinstance(batch[0], list | tuple):
+        raise TypeError(
+            f"SiameseNetwork takes {_BATCHES}; the first thing in what it got is a "
+            f"{type(batch).__name__}."
+        )
+    return tuple(batch[0]), batch[1]

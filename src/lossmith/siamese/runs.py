@@ -1,13 +1,16 @@
 """Run folders: everything that a training leaves behind, in one place."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from lossmith.core.backend import keras
-from lossmith.siamese.files import moved_into_place, write_text
+from lossmith.core.files import moved_into_place, read_json, write_text
 from lossmith.siamese.network import SiameseNetwork
+from lossmith.siamese.saved_models import load_model
+
+_CONFIG = "config.json"
 
 
 class RunFolder:
@@ -33,19 +36,35 @@ class RunFolder:
 
         Raises:
             FileExistsError: If something is there already.
+            NotADirectoryError: If it would be inside a file.
         """
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise FileExistsError(
-                f"{path} exists and is not empty. Choose another folder for the run, or go on with "
-                "the training in it with --resume."
-            )
+        cls.check_free(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with moved_into_place(path) as temporary:
             temporary.mkdir()
-            write_text(temporary / "config.json", _as_json(config))
+            write_text(temporary / _CONFIG, _as_json(config))
             if path.exists():
                 path.rmdir()
         return cls(path)
+
+    @classmethod
+    def check_free(cls, path: Path) -> None:
+        """Refuses a path where `create` could make no run folder.
+
+        Raises:
+            FileExistsError: If something is there already.
+            NotADirectoryError: If it would be inside a file.
+        """
+        for place in (path, *path.parents):
+            if place.exists() and not place.is_dir():
+                kind = FileExistsError if place == path else NotADirectoryError
+                raise kind(f"{place} is a file, and a run needs a folder. Choose another path.")
+        if not path.exists() or not any(path.iterdir()):
+            return
+        advice = "Choose another folder for the run"
+        if (path / _CONFIG).is_file():
+            advice += f", or go on with the training in it: {cls(path).resume_command}"
+        raise FileExistsError(f"{path} exists and is not empty. {advice}.")
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -54,7 +73,7 @@ class RunFolder:
         Raises:
             FileNotFoundError: If there is none.
         """
-        if not (path / "config.json").is_file():
+        if not (path / _CONFIG).is_file():
             raise FileNotFoundError(
                 f"{path} is no run folder: it has no config.json. `lossmith train` makes one."
             )
@@ -81,7 +100,14 @@ class RunFolder:
         Raises:
             ValueError: If the file is not the JSON object that it should be.
         """
-        return self._read("config.json")
+        return self._read(_CONFIG)
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with the training."""
+        data = self.config().get("data")
+        source = data.get("source", "DATA") if isinstance(data, dict) else "DATA"
+        return shlex.join(["lossmith", "train", source, "--out", str(self.path), "--resume"])
 
     def history(self) -> dict[str, Any]:
         """The figures of each epoch; empty before the training has come to an end."""
@@ -97,12 +123,9 @@ class RunFolder:
         if not self.model.is_file():
             raise FileNotFoundError(
                 f"{self.path} holds no trained network yet. Go on with the training: "
-                f"lossmith train DATA --out {self.path} --resume"
+                f"{self.resume_command}"
             )
-        try:
-            network = keras.models.load_model(self.model, compile=False)
-        except Exception as error:  # Keras raises nearly anything on a broken file
-            raise ValueError(f"{self.model} cannot be loaded: {error}") from error
+        network = load_model(self.model, compile=False)
         if not isinstance(network, SiameseNetwork) or network.threshold is None:
             raise ValueError(f"{self.model} is not a SiameseNetwork with a threshold.")
         return network
@@ -118,10 +141,7 @@ class RunFolder:
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
-        try:
-            content = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not valid JSON: {error}.") from error
+        content = read_json(path)
         if not isinstance(content, dict):
             raise ValueError(f"{path} should hold a JSON object, not a {type(content).__name__}.")
         return content

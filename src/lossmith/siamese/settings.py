@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, get_args
 from lossmith import distances
 from lossmith.core import Loss, get
 from lossmith.losses import contrastive, supervised_contrastive
+from lossmith.siamese.trainable_losses import check_loss
 
 EncoderName = Literal["default", "lab"]
 Pairing = Literal["batch", "balanced", "lab"]
@@ -115,16 +116,7 @@ class TrainingSettings:
         return cls(**{**described, "loss": get(described["loss"])})
 
     def _check_loss(self) -> None:
-        if not isinstance(self.loss, Loss) or self.loss.targets == "value":
-            raise ValueError(
-                "A Siamese network is trained with a loss of pair labels or class ids, such as "
-                f"contrastive or supervised_contrastive. Received: {self.loss!r}."
-            )
-        if (self.loss.targets == "class") != (self.pairing == "batch"):
-            needed = "batch" if self.loss.targets == "class" else "balanced or lab"
-            raise ValueError(
-                f"{self.loss.default_name} needs the pairing {needed}. Received: {self.pairing!r}."
-            )
+        check_loss(self.loss, trained_on="items" if self.pairing == "batch" else "pairs")
         if self.margin is not None:
             unit_length = self.embedding_size if self.encoder == "default" else None
             distances.get(self.distance).check_margin(self.margin, unit_length)

@@ -1,0 +1,1 @@
+"""Finds out in seconds whether a loss is broken: `lossmith.check`."""

@@ -1,0 +1,349 @@
+"""Which kind of target a loss is tried with, and in which shape."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
+
+import numpy as np
+
+from lossmith.checker import rules
+from lossmith.checker.context import Context
+from lossmith.checker.evaluate import Evaluator, Observation
+from lossmith.checker.report import Finding
+from lossmith.checker.settings import TARGETS, Settings, Target
+from lossmith.checker.targets import (
+    ROWS,
+    UNDER_LINKS,
+    Case,
+    Inverse,
+    Problem,
+    build,
+    positive_under,
+)
+from lossmith.core import Loss
+
+_KERAS: dict[str, Target] = {
+    "binary_crossentropy": "binary",
+    "binary_focal_crossentropy": "binary",
+    "categorical_crossentropy": "categorical",
+    "categorical_focal_crossentropy": "categorical",
+    "categorical_generalized_cross_entropy": "sparse_categorical",
+    "sparse_categorical_crossentropy": "sparse_categorical",
+    "kl_divergence": "categorical",
+    "categorical_hinge": "categorical",
+    "hinge": "plus_minus",
+    "squared_hinge": "plus_minus",
+    "dice": "segmentation",
+    "tversky": "segmentation",
+    "circle": "embedding",
+}
+"""The losses of Keras that are not regressions."""
+_POSITIVE = ("mean_squared_logarithmic_error", "poisson")
+_ORDER: tuple[Target, ...] = (
+    "regression", "categorical", "sparse_categorical", "binary", "embedding", "survival",
+    "segmentation", "boxes", "sequence", "pair",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The kind of target that was chosen, and the context made for it if the loss runs there."""
+
+    target: str
+    inferred: bool
+    context: Context | None
+    findings: list[Finding] = field(default_factory=list)
+
+
+def choose(evaluator: Evaluator, settings: Settings) -> Choice:
+    """Build the inputs for a loss: of the declared kind, or of the one that fits it."""
+    if settings.target is not None and settings.target not in TARGETS:
+        raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {settings.target!r}.")
+    if settings.target is not None:
+        return _given(evaluator, settings, settings.target)
+    known = _from_batch(settings) or _from_loss(evaluator)
+    for kind in (known,) if known else _ORDER:
+        choice = _given(evaluator, settings, kind, certain=False)
+        if choice.context is not None:
+            return replace(choice, inferred=True)
+    return replace(choice, target=known or "unknown", inferred=True)
+
+
+def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool = True) -> Choice:
+    problem, seen = _that_runs(evaluator, settings, kind)
+    if problem is None:
+        return Choice(kind, False, None, [_unfit(evaluator, kind, seen, settings)])
+    inverse = _link(evaluator, problem)
+    if inverse is not None:
+        problem = positive_under(inverse, problem.y_pred.shape[1], settings.seed)
+    problem = _with_batch(problem, settings)
+    context = Context(evaluator, problem, settings, certain)
+    narrowed = _positive_only(context)
+    if narrowed is None:
+        return Choice(kind, False, context)
+    return Choice(kind, False, narrowed, [_positive_finding(context)])
+
+
+def _link(evaluator: Evaluator, problem: Problem) -> Inverse | None:
+    """What the best prediction for a positive target is, if that is not the target itself."""
+    if problem.kind != "regression" or problem.perfect is None:
+        return None
+
+    def cost(target: float, prediction: float) -> float:
+        y, p = (np.full(problem.y_pred.shape, each, "float32") for each in (target, prediction))
+        return evaluator.reduced(y, p).scalar
+
+    def is_best(inverse: Inverse, target: float) -> bool:
+        best = float(inverse(np.asarray(target)))
+        least = cost(target, best)
+        return least < cost(target, target) and all(
+            least < cost(target, best + near) < cost(target, best + far)
+            for near, far in ((-0.1, -0.3), (0.1, 0.3))
+        )
+
+    fitting = (
+        inverse
+        for inverse in UNDER_LINKS.values()
+        if all(is_best(inverse, target) for target in (5.0, 0.5, 2.0, 1.5))
+    )
+    return next(fitting, None)
+
+
+def _that_runs(
+    evaluator: Evaluator, settings: Settings, kind: Target
+) -> tuple[Problem | None, Observation]:
+    """The inputs of a kind in the first shape that the loss takes."""
+    own = _of_own_shape(settings, kind)
+    if own is not None:
+        return own, evaluator.reduced(own.y_true, own.y_pred)
+    first: Observation | None = None
+    for columns in _columns(settings, kind):
+        problem = build(
+            kind, settings.seed, columns=columns, domain=_domain(evaluator, settings),
+            same=settings.same,
+        )  # fmt: skip
+        seen = evaluator.reduced(problem.y_true, problem.y_pred)
+        if seen.ran and not _reads_one_column(problem, seen):
+            return problem, seen
+        first = first or seen
+    return None, first if first is not None else seen
+
+
+def _of_own_shape(settings: Settings, kind: Target) -> Problem | None:
+    """The user's batch as the whole battery, where targets and predictions differ in shape.
+
+    What a perfect prediction is cannot be known then: several parameters of a distribution,
+    several quantiles, columns that are not targets.
+    """
+    y, p = settings.y_true, settings.y_pred
+    if y is None or kind not in ("regression", "sequence", "boxes"):
+        return None
+    y, p = np.asarray(y, "float32"), np.asarray(p, "float32")
+    if y.shape == p.shape or (y.size == p.size and p.shape[-1] == 1):
+        return None
+    rows = np.arange(ROWS) % len(p)
+    y, p = y[rows], p[rows]
+    cases = (
+        Case("your batch", y, p, "random"),
+        Case("your batch, predictions reversed", y, p[::-1].copy(), "chance"),
+        Case("one row", y[:1], p[:1], "chance"),
+    )
+    return Problem(kind, y, p, cases)
+
+
+def _columns(settings: Settings, kind: Target) -> Iterator[int | None]:
+    if settings.y_pred is not None and np.ndim(settings.y_pred) > 1:
+        yield int(np.shape(settings.y_pred)[-1])
+        return
+    if settings.y_pred is not None and kind in ("regression", "binary", "binary_logits"):
+        yield 1
+        return
+    yield None
+    if kind in ("regression", "binary", "binary_logits", "plus_minus"):
+        yield 1
+    elif "categorical" in kind:
+        yield from (2, 3, 5, 10)
+
+
+def _reads_one_column(problem: Problem, seen: Observation) -> bool:
+    """Whether a loss made for one output was given several and looks at the first only."""
+    if problem.kind not in ("regression", "binary", "binary_logits", "plus_minus"):
+        return False
+    slopes = seen.slopes
+    if slopes.ndim != 2 or slopes.shape[1] < 2:
+        return False
+    return bool(np.any(slopes[:, 0]) and not np.any(slopes[:, 1:]))
+
+
+def _domain(evaluator: Evaluator, settings: Settings) -> tuple[float, float] | None:
+    if settings.domain is None and _keras_name(evaluator.loss) in _POSITIVE:
+        return (0.0, math.inf)
+    return settings.domain
+
+
+def _keras_name(loss: Any) -> str:
+    """The function name of one of Keras' own losses, else an empty text."""
+    function = getattr(loss, "fn", None)
+    module = getattr(function, "__module__", "") or ""
+    return str(getattr(function, "__name__", "")) if module.startswith("keras.") else ""
+
+
+def _from_loss(evaluator: Evaluator) -> Target | None:
+    loss = evaluator.loss
+    if isinstance(loss, Loss) and loss.targets == "pair":
+        return "distance"
+    if isinstance(loss, Loss) and loss.targets == "class":
+        return None
+    name = _keras_name(loss)
+    if not name:
+        return None
+    kind = _KERAS.get(name, "regression")
+    keywords = getattr(loss, "_fn_kwargs", {})
+    logits = f"{kind}_logits"
+    if keywords.get("from_logits") and logits in get_args(Target):
+        return logits  # type: ignore[return-value]
+    return kind
+
+
+def _from_batch(settings: Settings) -> Target | None:
+    """The kind of a user's batch, from its shapes, dtypes and values."""
+    if settings.y_true is None or settings.y_pred is None:
+        return None
+    y, p = np.asarray(settings.y_true), np.asarray(settings.y_pred)
+    values = set(np.unique(y[np.isfinite(y)]).tolist()) if y.dtype.kind == "f" else set(
+        np.unique(y).tolist())  # fmt: skip
+    probabilities = bool(p.min() >= 0 and p.max() <= 1)
+    if p.ndim == 3 and p.shape[1] == 2 and y.size == len(p):
+        return "pair"
+    if p.ndim == 4 and y.shape == p.shape:
+        return "segmentation"
+    if p.ndim == 2 and p.shape[1] > 1 and y.size == len(p) and y.dtype.kind in "iu":
+        return _classes_or_embedding(y, p, probabilities)
+    columns = y.shape == p.shape and p.ndim == 2 and p.shape[1] > 1
+    if columns and values <= {0, 1} and np.all(y.sum(axis=1) == 1):
+        return "categorical" if probabilities else "categorical_logits"
+    if values <= {0, 1} and len(values) > 1:
+        return "binary" if probabilities else "binary_logits"
+    if values <= {-1, 1} and len(values) > 1:
+        return "plus_minus"
+    if p.ndim == 3 and y.shape == p.shape:
+        return "sequence"
+    return "regression"
+
+
+def _classes_or_embedding(y: np.ndarray, p: np.ndarray, probabilities: bool) -> Target:
+    if probabilities and np.allclose(p.sum(axis=1), 1, atol=1e-3):
+        return "sparse_categorical"
+    return "sparse_categorical_logits" if y.max() < p.shape[1] else "embedding"
+
+
+def _with_batch(problem: Problem, settings: Settings) -> Problem:
+    """The user's batch joins the battery."""
+    if settings.y_true is None or settings.y_pred is None:
+        return problem
+    y, p = np.asarray(settings.y_true), np.asarray(settings.y_pred)
+    y = y.astype("float32") if y.dtype.kind == "f" else y
+    case = Case("your batch", y, p.astype("float32"), "chance")
+    return replace(problem, cases=(*problem.cases, case))
+
+
+def _positive_only(context: Context) -> Context | None:
+    """The context of positive numbers, if the loss has no sense for a negative prediction.
+
+    That is a matter of the domain and not of the loss: logarithms and powers of a prediction.
+    """
+    problem, settings = context.problem, context.settings
+    if problem.kind != "regression" or settings.domain is not None or problem.domain[0] == 0:
+        return None
+    negative = problem.y_pred.copy()
+    negative[:] = -np.abs(negative) - 1
+    y = np.abs(problem.y_true)
+    below = context.evaluator.reduced(y, negative)
+    if below.finite and np.any(below.slopes):
+        return None
+    positive = build("regression", settings.seed, columns=problem.y_pred.shape[1],
+                     domain=(0.0, math.inf))  # fmt: skip
+    above = context.evaluator.reduced(positive.y_true, positive.y_pred)
+    mixed = context.evaluator.reduced(positive.y_true, -positive.y_pred)
+    lost = not mixed.finite or not np.any(mixed.slopes)
+    if not (above.finite and np.any(above.slopes) and lost) or _is_one_sided(context):
+        return None
+    return Context(context.evaluator, _with_batch(positive, settings), settings, context.certain)
+
+
+def _is_one_sided(context: Context) -> bool:
+    """Whether it is the sign of the error that matters, and not that of the prediction."""
+    high = np.full(context.problem.y_pred.shape, 30.0, "float32")
+    seen = context.evaluator.reduced(high, high - 5)
+    return not np.any(seen.slopes)
+
+
+def _positive_finding(context: Context) -> Finding:
+    p = -np.abs(context.problem.y_pred[:1]) - 1
+    y = np.abs(context.problem.y_true[:1])
+    seen = context.evaluator.reduced(y, p)
+    return rules.finding(
+        rules.POSITIVE_ONLY,
+        "The loss has no value or no gradient for negative predictions; it was checked on "
+        "positive numbers.",
+        context.evidence(y, p, seen),
+        consequence="a model that ends without softplus or exp can predict a negative number and "
+        "then stands still, or turns NaN",
+        remedy="declare `domain=(0, math.inf)` and end the model with softplus or exp",
+    )
+
+
+def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Settings) -> Finding:
+    size = _size_that_runs(evaluator, kind, settings)
+    if size:
+        return _one_size_only(evaluator, kind, seen, settings, size)
+    others = (
+        []
+        if evaluator.entry == "direct"
+        else [other for other in TARGETS if other != kind and _runs(evaluator, other, settings)]
+    )
+    problem = build(kind, settings.seed)
+    shapes = f"y_true {problem.y_true.shape} and y_pred {problem.y_pred.shape}"
+    rule = rules.TARGET_UNFIT if others else rules.RAISES
+    message = f"The loss raises on the inputs of target={kind!r} ({shapes}): {seen.error}"
+    advice = (
+        f"it runs with target={', '.join(map(repr, others[:4]))}; otherwise give a batch of your "
+        "own, `check(loss, y_true, y_pred)`"
+        if others
+        else "give a batch of your own, `check(loss, y_true, y_pred)`, if it needs other shapes"
+    )
+    evidence = Context(evaluator, problem, settings).evidence(problem.y_true, problem.y_pred, seen)
+    return rules.finding(
+        rule, message, evidence, consequence="nothing could be checked", remedy=advice
+    )
+
+
+def _size_that_runs(evaluator: Evaluator, kind: Target, settings: Settings) -> int:
+    """A batch size that the loss takes although it does not take another; 0 if there is none."""
+    problem = build(kind, settings.seed)
+    for size in (8, 16, 32, 64, 100, 128, 10, 4, 1):
+        y, p = (
+            np.resize(array, (size, *array.shape[1:])) for array in (problem.y_true, problem.y_pred)
+        )
+        if evaluator.reduced(y, p).ran:
+            return size
+    return 0
+
+
+def _one_size_only(
+    evaluator: Evaluator, kind: Target, seen: Observation, settings: Settings, size: int
+) -> Finding:
+    problem = build(kind, settings.seed)
+    return rules.finding(
+        rules.LAST_BATCH,
+        f"The loss runs on a batch of {size} rows and raises on one of {ROWS}: {seen.error}",
+        Context(evaluator, problem, settings).evidence(problem.y_true, problem.y_pred, seen),
+        consequence="training fails on the smaller last batch, and with another batch size",
+        remedy="take sizes from `ops.shape(y_pred)`, and use no array of the length of one batch",
+    )
+
+
+def _runs(evaluator: Evaluator, kind: Target, settings: Settings) -> bool:
+    problem = build(kind, settings.seed)
+    return evaluator.reduced(problem.y_true, problem.y_pred).ran

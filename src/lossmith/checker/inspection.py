@@ -1,0 +1,202 @@
+"""All probes of one loss on the backend of this process."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lossmith.checker import inference, rules
+from lossmith.checker.card import measure
+from lossmith.checker.context import Context, close
+from lossmith.checker.evaluate import Evaluator, fast_start
+from lossmith.checker.probes import (
+    batch,
+    convention,
+    direction,
+    execution,
+    finite,
+    gradient,
+    pairs,
+    reach,
+    scan,
+)
+from lossmith.checker.probes import hyperparameters as hyper
+from lossmith.checker.report import BackendResult, Card, Finding
+from lossmith.checker.settings import Settings
+from lossmith.checker.targets import Case
+
+Probe = Callable[[Context], Iterable[Finding]]
+
+PROBES: dict[str, Probe] = {
+    "finite": finite.probe_finite,
+    "connected": gradient.probe_connected,
+    "plateau": gradient.probe_plateau,
+    "scan": scan.probe_scan,
+    "gradcheck": scan.probe_gradcheck,
+    "path": direction.probe_path,
+    "floor": direction.probe_floor,
+    "descent": direction.probe_descent,
+    "boxes": direction.probe_boxes,
+    "scores": direction.probe_scores,
+    "pairs": pairs.probe_pairs,
+    "embedding": pairs.probe_embedding,
+    "rows": batch.probe_rows,
+    "weights": batch.probe_weights,
+    "order": batch.probe_order,
+    "ranks": batch.probe_ranks,
+    "mask": batch.probe_mask,
+    "pure": execution.probe_pure,
+    "compiled": execution.probe_compiled,
+    "label dtypes": execution.probe_label_dtypes,
+    "half": execution.probe_half,
+    "activation": convention.probe_activation,
+    "arguments": convention.probe_arguments,
+    "reach": reach.probe_reach,
+    "shapes": reach.probe_shapes,
+    "effect": hyper.probe_effect,
+    "domain": hyper.probe_domain,
+    "identities": hyper.probe_identities,
+    "variants": hyper.probe_variants,
+}
+"""Every probe by the name under which its time is reported, in the order they run."""
+
+_SAME_EVERYWHERE = ("effect", "domain", "identities", "variants")
+
+
+def inspect(loss: Any, settings: Settings) -> BackendResult:
+    """Run every probe on a loss, as `compile` would be given it, in this process.
+
+    Args:
+        loss: a function, a `keras.losses.Loss`, any callable or a name of Keras.
+        settings: what the user said about it.
+    """
+    with fast_start():
+        return _inspect(loss, settings)
+
+
+def _inspect(loss: Any, settings: Settings) -> BackendResult:
+    started = time.perf_counter()
+    evaluator = Evaluator(loss, settings.entry)
+    choice = inference.choose(evaluator, settings)
+    seconds = {"start": time.perf_counter() - started}
+    if choice.context is None:
+        return BackendResult(evaluator.backend, choice.target, choice.inferred,
+                             tuple(choice.findings), seconds=seconds)  # fmt: skip
+    context = choice.context
+    thorough = settings.thorough_on in (None, evaluator.backend)
+    findings = list(choice.findings)
+    for name, probe in PROBES.items():
+        if name in _SAME_EVERYWHERE and not thorough:
+            continue
+        begun = time.perf_counter()
+        findings += _guarded(name, probe, context)
+        seconds[name] = time.perf_counter() - begun
+        if time.perf_counter() - started > settings.time_limit:
+            findings.append(_out_of_time(context, name))
+            break
+    begun = time.perf_counter()
+    card = measure(context) if thorough else Card()
+    seconds["card"] = time.perf_counter() - begun
+    values, inputs = _for_comparison(context)
+    return BackendResult(
+        evaluator.backend,
+        choice.target,
+        choice.inferred,
+        tuple(settle(findings)),
+        card,
+        values,
+        inputs,
+        seconds,
+    )
+
+
+def _guarded(name: str, probe: Probe, context: Context) -> Iterator[Finding]:
+    try:
+        yield from probe(context)
+    except Exception as error:
+        yield rules.finding(
+            rules.PROBE_FAILED,
+            f"The probe {name!r} could not be run: {type(error).__name__}: {error}",
+            context.evidence(None, None),
+            consequence="what it looks for may be there",
+            severity="information",
+        )
+
+
+def _out_of_time(context: Context, last: str) -> Finding:
+    return rules.finding(
+        rules.OUT_OF_TIME,
+        f"The time limit of {context.settings.time_limit:g} s was reached after the probe "
+        f"{last!r}; the others were not run.",
+        context.evidence(None, None),
+        remedy="give a larger time_limit",
+    )
+
+
+def settle(findings: list[Finding]) -> list[Finding]:
+    """Leave out what another finding explains, and repetitions of a rule."""
+    codes = {finding.rule.code for finding in findings if finding.severity != "information"}
+    explained = {
+        code for cause, effects in _EXPLAINS.items() if cause.code in codes for code in effects
+    }
+    kept: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        if finding.rule.code in explained:
+            continue
+        key = (finding.rule.code, finding.message if finding.rule in _REPEATABLE else "")
+        kept.setdefault(key, finding)
+    order = ("error", "warning", "information")
+    return sorted(kept.values(), key=lambda f: (order.index(f.severity), f.rule.code))
+
+
+_REPEATABLE = (rules.DEAD_LABEL, rules.NO_EFFECT, rules.PROBE_FAILED)
+_EXPLAINS = {
+    rules.NO_GRADIENT: ("LSM202", "LSM203", "LSM204", "LSM210"),
+    rules.DOUBLE_ACTIVATION: ("LSM204", "LSM207"),
+    rules.LOGITS_UNFIT: ("LSM204", "LSM207", "LSM208"),
+    rules.UNBOUNDED_BELOW: ("LSM207", "LSM208"),
+    rules.WRONG_AXIS: ("LSM307", "LSM306", "LSM304", "LSM302", "LSM404"),
+    rules.IMPURE: ("LSM308", "LSM307", "LSM402", "LSM404"),
+    rules.BATCH_SIZE: ("LSM307",),
+}
+
+
+def _for_comparison(context: Context) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values and gradients that the other backends should give too, and the inputs they are of.
+
+    Only points where a loss is smooth can be compared: at kinks backends choose other slopes.
+    """
+    values: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
+    if context.settings.stochastic:
+        return values, inputs
+    for case in context.problem.cases:
+        seen = context.at(case)
+        if case.role not in ("random", "perfect", "wrong") or not seen.ran:
+            continue
+        smooth = case.role == "random" and seen.finite and _is_smooth(context, case)
+        values[case.name] = {"value": seen.scalar, "gradient": seen.gradient if smooth else None}
+        if np.size(case.y_pred) <= 64:
+            inputs[case.name] = {"y_true": case.y_true, "y_pred": case.y_pred}
+    return values, inputs
+
+
+def _is_smooth(context: Context, case: Case) -> bool:
+    """Whether the gradient stays about the same a little to either side."""
+    gradient = context.at(case).gradient
+    if gradient is None:
+        return False
+    beside = (
+        context.evaluator.reduced(case.y_true, (case.y_pred * (1 + step)).astype("float32"))
+        for step in (-1e-3, 1e-3)
+    )
+    return all(
+        seen.gradient is not None and close(seen.gradient, gradient, 0.05) for seen in beside
+    )
+
+
+def with_note(finding: Finding, note: str) -> Finding:
+    """The finding with a note put before its message."""
+    return replace(finding, message=f"{note}: {finding.message}")

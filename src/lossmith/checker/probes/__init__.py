@@ -1,0 +1,1 @@
+"""The probes: each tries one group of properties and yields findings."""

@@ -1,0 +1,252 @@
+"""Is the loss a value per sample: weighted, shuffled, batched and masked as Keras expects?"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from lossmith.checker import rules
+from lossmith.checker.context import Context, close
+from lossmith.checker.report import Evidence, Finding
+from lossmith.checker.targets import ROWS
+from lossmith.core.backend import keras
+
+_PER_SAMPLE = (
+    "return one value per sample: reduce over `axis=-1` only, and leave the batch to Keras"
+)
+
+
+def probe_rows(context: Context) -> Iterator[Finding]:
+    """One value per sample, which depends on that sample alone."""
+    seen, problem = context.unreduced, context.problem
+    if not seen.ran:
+        return
+    evidence = context.evidence(problem.y_true, problem.y_pred, seen, "values not reduced")
+    if seen.value.ndim and seen.value.shape[0] != ROWS:
+        yield rules.finding(
+            rules.WRONG_AXIS,
+            f"For {ROWS} samples the loss returns shape {seen.value.shape}: it reduces over the "
+            "samples, or along the wrong axis.",
+            evidence,
+            consequence="sample weights and masks fail or act on the wrong values, and samples "
+            "are mixed with each other",
+            remedy=_PER_SAMPLE,
+        )
+    elif context.scalar:
+        yield from _scalar(context)
+    elif not context.rowwise:
+        yield from _coupled(context)
+
+
+def _scalar(context: Context) -> Iterator[Finding]:
+    problem, whole = context.problem, context.unreduced.scalar
+    evidence = context.evidence(problem.y_true, problem.y_pred, context.unreduced)
+    alone = context.one_row_values
+    if context.settings.entry == "direct":
+        yield rules.finding(
+            rules.SCALAR_OUTPUT, "The loss returns one number for the whole batch.", evidence
+        )
+    elif context.averages_rows:
+        yield rules.finding(
+            rules.WEIGHT_IGNORED,
+            "The loss is a mean over the samples taken inside the formula: of several weights "
+            "Keras can then only use their mean.",
+            _weight_evidence(context),
+            consequence="sample_weight and class_weight change the step size and nothing else; "
+            "samples of weight 0 still train",
+            remedy=_PER_SAMPLE,
+        )
+    elif close(whole, alone.sum()):
+        yield rules.finding(
+            rules.WEIGHT_IGNORED,
+            "The loss is a sum over the samples taken inside the formula: of several weights "
+            "Keras can then only use their mean, and the value grows with the batch size.",
+            _weight_evidence(context),
+            consequence="sample_weight and class_weight change the step size and nothing else",
+            remedy=f"{_PER_SAMPLE} (reduction='sum' if the sum is meant)",
+        )
+        yield from _coupled(context)
+    else:
+        yield rules.finding(
+            rules.SCALAR_OUTPUT,
+            "The loss returns one number for the whole batch.",
+            evidence,
+            consequence="weights of single samples cannot act",
+        )
+        yield from _coupled(context)
+
+
+def _weight_evidence(context: Context) -> Evidence:
+    problem = context.problem
+    weight = np.asarray([1.0] + [0.0] * (ROWS - 1), "float32")
+    seen = context.evaluator.reduced(problem.y_true, problem.y_pred, weight)
+    return context.evidence(
+        problem.y_true, problem.y_pred, seen, f"under sample_weight {weight.tolist()}"
+    )
+
+
+def _coupled(context: Context) -> Iterator[Finding]:
+    problem, whole = context.problem, context.random
+    if not whole.finite_value:
+        return
+    natural = problem.coupled or context.declared_batchwise
+    y2, p2 = (np.concatenate([array] * 2) for array in (problem.y_true, problem.y_pred))
+    twice = context.evaluator.reduced(y2, p2)
+    grows = context.reduction != "sum" and close(twice.scalar, 2 * whole.scalar)
+    if grows and abs(whole.scalar) > 1e-6 and not natural:
+        yield rules.finding(
+            rules.BATCH_SIZE,
+            "The same batch twice in one gives twice the loss: samples are summed, not averaged.",
+            context.evidence(y2, p2, twice, "the random batch twice"),
+            consequence="another batch size, or a smaller last batch, needs another learning rate",
+            remedy=_PER_SAMPLE,
+        )
+        return
+    yield rules.finding(
+        rules.BATCH_COUPLED,
+        f"The loss of the batch, {whole.scalar:.4g}, is not the mean of the losses of its "
+        f"samples alone, {context.one_row_values.mean():.4g}.",
+        context.evidence(problem.y_true, problem.y_pred, whole),
+        consequence="the value depends on the batch size and on which samples meet in a batch; "
+        "sample weights cannot be given a meaning",
+        remedy=f"{_PER_SAMPLE}; or declare `batchwise=True` if the whole batch is meant",
+        severity="information" if natural else "warning",
+    )
+
+
+def probe_weights(context: Context) -> Iterator[Finding]:
+    """A weight of 0 takes a sample out, and only that sample."""
+    seen, problem = context.unreduced, context.problem
+    if not seen.ran or seen.value.ndim == 0 or seen.value.shape[0] != ROWS:
+        return
+    weight = np.asarray([1.0, 0.0, 0.0, 2.0, 0.0, 1.0], "float32")
+    y, p = problem.y_true, problem.y_pred
+    shaped = _like_rows(weight, seen.value.ndim, p.ndim)
+    accepted = context.evaluator.runs(y, p, shaped)
+    if not accepted.ran:
+        yield _refused(context, accepted.error or "")
+        return
+    if seen.value.ndim == 1 and type(context.evaluator.loss).__call__ is keras.losses.Loss.__call__:
+        return
+    weighted = context.evaluator.reduced(y, p, shaped)
+    plain = context.random
+    if not (weighted.finite and plain.finite) or context.problem.coupled or not context.rowwise:
+        return
+    wanted = plain.slopes * weight.reshape(-1, *(1,) * (plain.slopes.ndim - 1))
+    if plain.slopes.ndim == 0 or len(plain.slopes) != ROWS:
+        return
+    got = weighted.slopes
+    if context.reduction == "mean_with_sample_weight":
+        wanted = wanted * _ratio(got, wanted)
+    if not close(got, wanted, 1e-3):
+        yield rules.finding(
+            rules.WEIGHT_IGNORED,
+            "Under sample_weight the gradient of each row is not its weight times what it was.",
+            context.evidence(y, p, weighted, f"sample_weight {weight.tolist()}"),
+            consequence="samples that should not count train the model, and others do not",
+            remedy=_PER_SAMPLE,
+        )
+
+
+def _like_rows(weight: np.ndarray, rank: int, prediction_rank: int) -> np.ndarray:
+    """Weights as Keras wants them: with the rank of the values where a row has several axes."""
+    return weight.reshape(-1, *(1,) * (rank - 1)) if prediction_rank > 2 else weight
+
+
+def _ratio(got: np.ndarray, wanted: np.ndarray) -> float:
+    largest = np.unravel_index(np.argmax(np.abs(wanted)), wanted.shape)
+    return float(got[largest] / wanted[largest]) if wanted[largest] else 1.0
+
+
+def _refused(context: Context, error: str) -> Finding:
+    shape = context.unreduced.value.shape
+    columns = len(shape) == 2 and shape[1] > 1
+    return rules.finding(
+        rules.WEIGHT_REFUSED,
+        f"One weight per sample fails: the loss returns shape {shape}"
+        + (", a value per column." if columns else "."),
+        context.evidence(context.problem.y_true, context.problem.y_pred, None, error),
+        consequence="sample_weight and class_weight raise an error"
+        + (
+            "; in a batch with as many rows as columns they act on the columns instead, in silence"
+            if columns
+            else ""
+        ),
+        remedy="average the columns in the formula: `ops.mean(..., axis=-1)`",
+    )
+
+
+def probe_order(context: Context) -> Iterator[Finding]:
+    """Shuffling the rows leaves the loss as it is."""
+    if context.settings.stochastic or not context.random.finite_value:
+        return
+    problem = context.problem
+    order = np.asarray([3, 0, 5, 1, 4, 2])
+    y, p = problem.y_true[order], problem.y_pred[order]
+    seen = context.evaluator.reduced(y, p)
+    if seen.ran and not close(seen.scalar, context.random.scalar, 1e-3):
+        yield rules.finding(
+            rules.ORDER_DEPENDENT,
+            f"Shuffling the rows changes the loss from {context.random.scalar:.6g} to "
+            f"{seen.scalar:.6g}.",
+            context.evidence(y, p, seen, f"the random batch in the order {order.tolist()}"),
+            consequence="`fit` shuffles, so that each epoch trains on another loss",
+            remedy="sort inside the loss if it needs an order, and use nothing that belongs to "
+            "the rows of one particular batch",
+        )
+
+
+def _by_column(context: Context) -> bool:
+    """Whether the kind may have one output, and nobody aligns the ranks before the formula."""
+    from keras.src.losses.losses import LossFunctionWrapper
+
+    aligned = getattr(type(context.evaluator.loss), "call", None) is LossFunctionWrapper.call
+    return not aligned and context.problem.kind in (
+        "regression", "binary", "binary_logits", "plus_minus"
+    )  # fmt: skip
+
+
+def probe_ranks(context: Context) -> Iterator[Finding]:
+    """Labels `(N,)` and `(N, 1)` mean the same."""
+    problem = context.problem
+    if not context.random.finite_value or not (problem.one_label_per_row or _by_column(context)):
+        return
+    y, p, usual = problem.y_true, problem.y_pred, context.random
+    if not problem.one_label_per_row:
+        y, p = y[:, :1], p[:, :1]
+        usual = context.evaluator.reduced(y, p)
+    other = y[:, 0] if y.ndim == 2 else y[:, None]
+    seen = context.evaluator.reduced(other, p)
+    if seen.ran and usual.finite_value and not close(seen.scalar, usual.scalar, 1e-3):
+        yield rules.finding(
+            rules.RANK_BROADCAST,
+            f"Labels of shape {other.shape} instead of {y.shape} change the loss from "
+            f"{usual.scalar:.6g} to {seen.scalar:.6g}: every label is compared with "
+            "every prediction.",
+            context.evidence(other, p, seen, f"labels {other.shape}, predictions {p.shape}"),
+            consequence="the model learns the mean of the targets and nothing else, without any "
+            "message",
+            remedy="pass the function itself to `compile` (Keras aligns ranks for functions), or "
+            "reshape in `call`: `y_true = ops.reshape(y_true, ops.shape(y_pred))`",
+        )
+
+
+def probe_mask(context: Context) -> Iterator[Finding]:
+    """What stands in masked steps of a sequence changes neither value nor gradient."""
+    problem = context.problem
+    if problem.kind != "sequence":
+        return
+    mask = np.arange(5)[None, :] < np.asarray([5, 3, 2, 4, 1, 5])[:, None]
+    garbage = np.where(mask[..., None], problem.y_pred, 1e3).astype("float32")
+    clean = context.evaluator.masked(problem.y_true, problem.y_pred, mask)
+    seen = context.evaluator.masked(problem.y_true, garbage, mask)
+    if not clean.ran or not seen.ran:
+        return
+    if not close(clean.scalar, seen.scalar, 1e-3):
+        yield rules.finding(
+            rules.MASK_LEAK,
+            f"Other predictions in masked steps change the loss from {clean.scalar:.6g} to "
+            f"{seen.scalar:.6g}.",
+            context.evidence(problem.y_true, garbage, seen, "predictions of 1000 under the mask"),
+            consequence="padding trains the model",
+            remedy="return a value per time step, (N, T), so that the mask can act",
+        )

@@ -1,0 +1,88 @@
+"""Is the loss, and its gradient, a number everywhere it will be asked?"""
+
+from collections.abc import Iterator
+
+from lossmith.checker import rules
+from lossmith.checker.context import Context
+from lossmith.checker.evaluate import Observation
+from lossmith.checker.report import Finding
+from lossmith.checker.targets import Case
+
+_SPREADS = "one such batch makes every weight of the model NaN, and training never recovers"
+_GUARD = (
+    "keep the argument of log, sqrt, division and norm away from 0 before the operation "
+    "(`ops.maximum(x, eps)`, or two `ops.where` around it); a `where` after it does not help"
+)
+
+
+def probe_finite(context: Context) -> Iterator[Finding]:
+    """The value and the gradient are finite on the whole battery."""
+    values, gradients = [], []
+    for case in context.problem.cases:
+        seen = context.at(case)
+        if not seen.ran:
+            continue
+        if _value_fails(seen, case):
+            values.append(case)
+        elif seen.finite_value and not seen.finite_gradient:
+            gradients.append(case)
+    if values:
+        yield _value_finding(context, values)
+    if gradients:
+        yield _gradient_finding(context, gradients)
+
+
+def _value_fails(seen: Observation, case: Case) -> bool:
+    return not seen.finite_value
+
+
+def _is_rare(context: Context, case: Case) -> bool:
+    if case.role == "rare":
+        return True
+    coupled = not context.rowwise and not context.averages_rows
+    return case.name == "one row" and coupled
+
+
+def _value_finding(context: Context, cases: list[Case]) -> Finding:
+    names = _names(cases)
+    case = _clearest(cases)
+    seen = context.at(case)
+    evidence = context.smallest(case, lambda alone: alone.ran and not alone.finite_value)
+    rare = all(_is_rare(context, case) for case in cases)
+    infinite_only = all(
+        case.role == "extreme" and context.at(case).scalar in (float("inf"),) for case in cases
+    )
+    batch = all(case.role in ("chance", "rare") for case in cases)
+    return rules.finding(
+        rules.DEGENERATE_BATCH if batch else rules.VALUE_NOT_FINITE,
+        f"The loss is {seen.scalar} for {names}.",
+        evidence,
+        consequence=_SPREADS,
+        remedy=_GUARD,
+        severity="warning" if rare or infinite_only else "error",
+    )
+
+
+def _gradient_finding(context: Context, cases: list[Case]) -> Finding:
+    case = _clearest(cases)
+    evidence = context.smallest(case, lambda alone: alone.ran and not alone.finite_gradient)
+    rare = all(_is_rare(context, case) or case.role == "extreme" for case in cases)
+    return rules.finding(
+        rules.GRADIENT_NOT_FINITE,
+        f"The value is finite but the gradient is not, for {_names(cases)}.",
+        evidence,
+        consequence=_SPREADS,
+        remedy=_GUARD,
+        severity="warning" if rare else "error",
+    )
+
+
+def _clearest(cases: list[Case]) -> Case:
+    order = ("random", "perfect", "zero", "wrong", "chance", "rare", "extreme")
+    return min(cases, key=lambda case: order.index(case.role))
+
+
+def _names(cases: list[Case]) -> str:
+    shown = [f"the case {case.name!r}" for case in cases[:3]]
+    more = f" and {len(cases) - 3} more" if len(cases) > 3 else ""
+    return ", ".join(shown) + more

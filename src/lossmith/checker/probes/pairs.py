@@ -1,0 +1,158 @@
+"""Are pairs that are the same pulled together, and the others pushed apart?"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from lossmith.checker import rules
+from lossmith.checker.context import Context
+from lossmith.checker.report import Finding
+from lossmith.checker.targets import ROWS
+
+DISTANCES = np.concatenate([np.linspace(0.02, 1.0, 25), np.linspace(1.05, 4.0, 40)])
+Pull = Literal["pull", "push", "none", "mixed"]
+_LABELS = "check which label stands for the same, and the sign of each term"
+
+
+def probe_pairs(context: Context) -> Iterator[Finding]:
+    """One label pulls and the other pushes, each in one direction only."""
+    kind, settings = context.problem.kind, context.settings
+    if kind not in ("distance", "pair") or settings.adversarial or not context.random.finite:
+        return
+    pulls = directions(context)
+    yield from _mixed(context, pulls)
+    shown = context.evidence(context.problem.y_true, context.problem.y_pred, context.random)
+    kinds = set(pulls.values())
+    if kinds == {"pull"} or kinds == {"push"}:
+        how = "pulled together" if kinds == {"pull"} else "pushed apart"
+        yield rules.finding(
+            rules.WRONG_DESCENT,
+            f"Pairs of both labels are {how}.",
+            shown,
+            consequence="the distance says nothing about the label",
+            remedy=_LABELS,
+            severity=context.directed,
+        )
+    same = settings.same
+    if same is not None and (pulls[same] == "push" or pulls[1 - same] == "pull"):
+        yield rules.finding(
+            rules.LABEL_MEANING,
+            f"Label {same} means the same, but these pairs are pushed apart and the others "
+            "pulled together.",
+            shown,
+            consequence="the model learns the opposite: equal things end up far apart",
+            remedy="swap the two terms, or the labels",
+        )
+
+
+def directions(context: Context) -> dict[int, Pull]:
+    """What the loss does with pairs of label 0 and of label 1."""
+    if context.problem.kind == "distance":
+        return {label: _direction(curve(context, label)) for label in (0, 1)}
+    return {label: _embedding_direction(context, label) for label in (0, 1)}
+
+
+def curve(context: Context, label: int) -> np.ndarray:
+    """The loss of a pair of this label over `DISTANCES`."""
+    if context.rowwise:
+        d = DISTANCES.astype("float32")[:, None]
+        seen = context.per_row(np.full_like(d, label), d)
+        return seen.value if seen.value.shape == DISTANCES.shape else np.full(len(DISTANCES), 0.0)
+    y = np.full((ROWS, 1), label, "float32")
+    seen_each = context.batches([(y, np.full_like(y, d)) for d in DISTANCES])
+    return np.asarray([seen.scalar for seen in seen_each])
+
+
+def _direction(values: np.ndarray) -> Pull:
+    steps = np.diff(values)
+    tolerance = 1e-5 * max(1.0, float(np.abs(values).max()))
+    rises, falls = steps[steps > 0].sum(), -steps[steps < 0].sum()
+    if max(rises, falls) <= tolerance:
+        return "none"
+    if min(rises, falls) > tolerance + 1e-3 * max(rises, falls):
+        return "mixed"
+    return "pull" if rises > falls else "push"
+
+
+def _mixed(context: Context, pulls: dict[int, Pull]) -> Iterator[Finding]:
+    for label, pull in pulls.items():
+        if pull != "mixed" or context.problem.kind != "distance":
+            continue
+        values = curve(context, label)
+        steps = np.diff(values)
+        minority = np.sign(steps) != np.sign(values[-1] - values[0])
+        index = int(np.argmax(np.abs(steps) * minority))
+        d = DISTANCES[[0, index, index + 1, -1]].astype("float32")
+        yield rules.finding(
+            rules.NOT_MONOTONE,
+            f"For label {label} the loss turns around at a distance of {DISTANCES[index]:.3g}.",
+            context.evidence([label] * 4, d, note="values "
+                             + ", ".join(f"{values[i]:.4g}" for i in (0, index, index + 1, -1))),
+            consequence="beyond that distance these pairs are moved the wrong way",
+            remedy="a margin needs `ops.maximum(margin - d, 0)` before the square",
+            severity=context.directed,
+        )  # fmt: skip
+
+
+def _embedding_direction(context: Context, label: int) -> Pull:
+    """Whether a small step against the gradient brings pairs of this label together."""
+    p = context.problem.y_pred
+    seen = context.evaluator.reduced(np.full((ROWS, 1), label, "float32"), p)
+    if seen.gradient is None or not np.any(seen.gradient):
+        return "none"
+    moved = p - 0.01 * seen.gradient / np.abs(seen.gradient).max()
+    straight = _euclidean(moved) - _euclidean(p)
+    angular = _cosine(moved) - _cosine(p)
+    change = straight if np.abs(straight).max() > 1e-5 else angular
+    active = change[np.abs(change) > 1e-2 * np.abs(change).max()]
+    if (active > 0).all():
+        return "push"
+    return "pull" if (active < 0).all() else "mixed"
+
+
+def _euclidean(pairs: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=-1)
+
+
+def _cosine(pairs: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(pairs, axis=-1)
+    return 1 - (pairs[:, 0] * pairs[:, 1]).sum(axis=-1) / np.maximum(lengths.prod(axis=-1), 1e-12)
+
+
+def probe_embedding(context: Context) -> Iterator[Finding]:
+    """Following the gradient, items of one class come together relative to the others."""
+    if context.problem.kind != "embedding" or not context.random.finite:
+        return
+    y, p = context.problem.y_true, context.problem.y_pred.astype("float64")
+    before = _separation(y, p)
+    for _ in range(60):
+        seen = context.evaluator.reduced(y, p.astype("float32"))
+        if not seen.finite or seen.gradient is None or seen.gradient.shape != p.shape:
+            return
+        size = np.abs(seen.gradient).max()
+        if size == 0:
+            break
+        p = p - 0.05 * seen.gradient / size
+    after = _separation(y, p)
+    if all(new > 1.1 * old for new, old in zip(after, before, strict=True)):
+        yield rules.finding(
+            rules.WRONG_DESCENT,
+            "Following the gradient, items of one class move apart relative to the others "
+            f"(distance within over between classes: {before[0]:.3g}, then {after[0]:.3g}).",
+            context.evidence(y, context.problem.y_pred, context.random),
+            consequence="the model learns to tell items of one class apart",
+            remedy=_LABELS,
+            severity=context.directed,
+        )
+
+
+def _separation(y: np.ndarray, p: np.ndarray) -> tuple[float, float]:
+    """Mean distance within classes over that between them, of the rows and of their directions."""
+    same = (y[:, None] == y[None]) & ~np.eye(len(y), dtype=bool)
+    other = y[:, None] != y[None]
+    ratios = []
+    for rows in (p, p / np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1e-12)):
+        distance = np.linalg.norm(rows[:, None] - rows[None], axis=-1)
+        ratios.append(float(distance[same].mean() / max(distance[other].mean(), 1e-12)))
+    return ratios[0], ratios[1]

@@ -1,0 +1,66 @@
+"""What the user says about a loss before it is checked."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Entry = Literal["compile", "direct"]
+Target = Literal[
+    "regression",
+    "binary",
+    "binary_logits",
+    "plus_minus",
+    "categorical",
+    "categorical_logits",
+    "sparse_categorical",
+    "sparse_categorical_logits",
+    "distance",
+    "pair",
+    "embedding",
+    "segmentation",
+    "boxes",
+    "survival",
+    "sequence",
+]
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The declarations and limits of one check; plain data, so that it can be sent to a process.
+
+    Attributes:
+        target: what y_true and y_pred are; `None` to infer it from a batch or the loss itself.
+        y_true: a batch of the user's targets as a NumPy array, or `None`.
+        y_pred: the predictions that go with them, or `None`.
+        family: the family whose identities must hold, such as `"huber"` or `"pinball"`.
+        same: the pair label that means "the same", 0 or 1.
+        redescending: large errors may have no gradient on purpose.
+        adversarial: the loss has no floor on purpose.
+        stochastic: two calls may differ on purpose.
+        batchwise: the loss is a property of the whole batch on purpose; `None` if not declared.
+        domain: the lowest and highest target of a regression.
+        entry: `"compile"` if the loss is given to `compile`, `"direct"` if it is called.
+        time_limit: seconds for the probes of one backend.
+        seed: makes the inputs.
+        thorough_on: the backend on which to run what cannot depend on the backend (what the
+            hyperparameters do, the card); `None` for each.
+        activation: the name of the last activation of the model, if a model is given.
+        output_shape: the shape of the model's output, if a model is given.
+    """
+
+    target: Target | None = None
+    y_true: Any = field(default=None, compare=False)
+    y_pred: Any = field(default=None, compare=False)
+    family: str | None = None
+    same: int | None = None
+    redescending: bool = False
+    adversarial: bool = False
+    stochastic: bool = False
+    batchwise: bool | None = None
+    domain: tuple[float, float] | None = None
+    entry: Entry = "compile"
+    time_limit: float = 60.0
+    seed: int = 0
+    thorough_on: str | None = None
+    activation: str | None = None
+    output_shape: tuple[int | None, ...] | None = None

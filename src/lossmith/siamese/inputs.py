@@ -1,0 +1,128 @@
+"""The inputs of a Siamese network, checked before Keras runs.
+
+On JAX Keras takes the weights out of a model while it trains, evaluates or predicts, and loses them
+if a step cannot be traced. What can be seen to be wrong is therefore refused beforehand.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lossmith.core.backend import keras
+
+tree = keras.tree
+
+Shape = tuple[int | None, ...]
+
+
+def item_shapes(encoder: Any) -> list[Shape] | None:
+    """The shapes that an encoder takes, batch axis included; `None` if it does not know them."""
+    inputs = getattr(encoder, "inputs", None)
+    return [tuple(each.shape) for each in inputs] if inputs else None
+
+
+def check_data(x: Any, y: Any, wanted: Sequence[Shape] | None) -> None:
+    """Check what `fit`, `evaluate` and `predict` were given, as far as it can be seen.
+
+    Args:
+        x: A pair `(a, b)`, or a data set; of a `PyDataset` the first batch is looked at, and what
+            can only be gone through once (a generator, a `tf.data.Dataset`) is not.
+        y: Labels of the pairs, or `None`.
+        wanted: What `item_shapes` gives for the encoder.
+
+    Raises:
+        ValueError: If `x` is no pair, its shapes fit neither each other nor the encoder, or there
+            is not one label per pair.
+    """
+    if isinstance(x, keras.utils.PyDataset):
+        batch = x[0]
+        x, y = batch[0], batch[1] if len(batch) > 1 else None
+    elif not isinstance(x, list | tuple) and not hasattr(x, "shape"):
+        return
+    a, _ = checked_pair(x, wanted)
+    count = tree.flatten(a)[0].shape[0]
+    shape = None if y is None else tuple(getattr(y, "shape", (len(y),)))
+    if shape is not None and shape not in ((count,), (count, 1)):
+        raise ValueError(
+            f"SiameseNetwork takes one label per pair, 1 for same and 0 for different, of shape "
+            f"({count},) for {count} pairs; got labels of shape {shape}."
+        )
+
+
+def checked_pair(inputs: Any, wanted: Sequence[Shape] | None) -> tuple[Any, Any]:
+    """The two inputs of a network.
+
+    Args:
+        inputs: What should be a pair `(a, b)` of arrays, or of nested structures of them.
+        wanted: What `item_shapes` gives for the encoder.
+
+    Raises:
+        ValueError: If `inputs` is no pair, or its shapes fit neither each other nor the encoder.
+    """
+    taken = f"a pair of inputs, (a, b){_each_of(wanted)}"
+    if not isinstance(inputs, list | tuple) or len(inputs) != 2:
+        raise ValueError(f"SiameseNetwork takes {taken}; got {_described(inputs)}.")
+    shapes = [_shapes(each) for each in inputs]
+    for name, item, found in zip("ab", inputs, shapes, strict=True):
+        if not found or () in found:
+            raise ValueError(
+                f"SiameseNetwork takes {taken}; {name} is {_described(item)}. "
+                "Items in a list become an array with np.asarray."
+            )
+        if wanted is not None and not _all_fit(found, wanted):
+            raise ValueError(f"SiameseNetwork takes {taken}; {name} has shape {_listed(found)}.")
+    counts = [found[0][0] for found in shapes]
+    if None not in counts and counts[0] != counts[1]:
+        raise ValueError(
+            f"SiameseNetwork takes as many first inputs as second ones; got {counts[0]} and "
+            f"{counts[1]}."
+        )
+    if not all(map(_equal, *shapes)):
+        raise ValueError(
+            "SiameseNetwork takes two inputs of one shape, which pass the encoder as one batch; "
+            f"got {_listed(shapes[0])} and {_listed(shapes[1])}."
+        )
+    return inputs[0], inputs[1]
+
+
+def _shapes(item: Any) -> list[Shape]:
+    """The shapes of the arrays in a structure; none if something in it is no array."""
+    leaves = tree.flatten(item)
+    if not all(hasattr(leaf, "shape") for leaf in leaves):
+        return []
+    return [tuple(leaf.shape) for leaf in leaves]
+
+
+def _all_fit(found: Sequence[Shape], wanted: Sequence[Shape]) -> bool:
+    return len(found) == len(wanted) and all(map(_fits, found, wanted))
+
+
+def _fits(found: Shape, wanted: Shape) -> bool:
+    """Whether the axes are equal; a last one of length 1 may be left out or added, as in Keras."""
+    if len(found) == len(wanted) + 1 and found[-1] == 1:
+        found = found[:-1]
+    elif len(found) == len(wanted) - 1 and wanted[-1] == 1:
+        found = (*found, 1)
+    return _equal(found, wanted)
+
+
+def _equal(first: Shape, second: Shape) -> bool:
+    return len(first) == len(second) and all(
+        None in axes or axes[0] == axes[1] for axes in zip(first, second, strict=True)
+    )
+
+
+def _each_of(wanted: Sequence[Shape] | None) -> str:
+    return "" if wanted is None else f", each of shape {_listed(wanted)}"
+
+
+def _listed(shapes: Sequence[Shape]) -> str:
+    named = [("N" if shape[0] is None else shape[0], *shape[1:]) for shape in shapes]
+    return ", ".join(f"({', '.join(map(str, shape))})" for shape in named)
+
+
+def _described(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    length = f" of length {len(value)}" if hasattr(value, "__len__") else ""
+    return f"{type(value).__name__}{length}"

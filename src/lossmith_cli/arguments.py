@@ -1,0 +1,82 @@
+"""Arguments of the command line that are more than a word or a number."""
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+
+class Preset(StrEnum):
+    """Where settings that are not given come from, and the networks there are."""
+
+    DEFAULT = "default"
+    LAB = "lab"
+
+
+class Distance(StrEnum):
+    """The distances of `lossmith.distances`."""
+
+    EUCLIDEAN = "euclidean"
+    SQUARED_EUCLIDEAN = "squared_euclidean"
+    MANHATTAN = "manhattan"
+    COSINE = "cosine"
+
+
+class Pairs(StrEnum):
+    """The pairs to evaluate on."""
+
+    BALANCED = "balanced"
+    LAB = "lab"
+
+
+def parse_image_size(text: str | None) -> tuple[int, int] | None:
+    """`"64"` or `"48x64"` (height x width) as two numbers.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise ValueError(
+            f"An image size is a number of pixels or height x width, such as 64 or 48x64. "
+            f"Received: {text!r}."
+        )
+    return int(sides[0]), int(sides[-1])
+
+
+def parse_hyperparameters(assignments: Sequence[str], margin: float | None) -> dict[str, Any]:
+    """The hyperparameters of the loss from `--set NAME=VALUE` and `--margin`.
+
+    Args:
+        assignments: `name=value` texts; values are read as JSON if they are, else as words.
+        margin: What `--margin` says.
+
+    Raises:
+        ValueError: If one has no name or no `=`, or contradicts another or an option.
+    """
+    parsed = {} if margin is None else {"margin": margin}
+    for text in assignments:
+        name, equals, written = text.partition("=")
+        if not name or not equals:
+            raise ValueError(f"Write a hyperparameter as name=value. Received: {text!r}.")
+        if name == "distance":
+            raise ValueError(
+                f"The loss gets the distance of the network: write --distance {written} in place "
+                f"of --set {text}."
+            )
+        value = _read(written)
+        if parsed.setdefault(name, value) != value:
+            raise ValueError(
+                f"--set {text} contradicts {name} = {parsed[name]}, which was given as well: leave "
+                "one of them out."
+            )
+    return parsed
+
+
+def _read(written: str) -> Any:
+    try:
+        return json.loads(written)
+    except ValueError:
+        return written

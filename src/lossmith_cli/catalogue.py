@@ -1,0 +1,52 @@
+"""`lossmith list`."""
+
+import inspect
+from typing import Any
+
+from rich.table import Table
+
+from lossmith.core import registry
+from lossmith.core.hyperparameters import REQUIRED, Hyperparameter, to_config
+from lossmith_cli.messages import out
+
+_TARGETS = {"value": "values", "class": "class ids", "pair": "pairs"}
+
+
+def show_losses(as_json: bool) -> None:
+    """Prints the catalogue of losses."""
+    catalogue: dict[str, Any] = registry.catalogue()
+    if as_json:
+        out.print_json(data={name: _described(cls) for name, cls in catalogue.items()})
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("Loss", "compares", "hyperparameter"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("range", overflow="fold")
+    for name, cls in catalogue.items():
+        declared: list[Hyperparameter] = list(cls.declared.values())
+        for row in range(max(1, len(declared))):
+            head = (name, _TARGETS[cls.targets]) if row == 0 else ("", "")
+            table.add_row(*head, *(_cells(declared[row]) if declared else ()))
+    out.print(table, soft_wrap=False)
+    out.print("\nhelp(lossmith.losses.Huber) shows the formula of a loss and when to use it.")
+
+
+def _cells(hyperparameter: Hyperparameter) -> tuple[str, str]:
+    default = "" if hyperparameter.default is REQUIRED else f" = {hyperparameter.default}"
+    return f"{hyperparameter.name}{default}", hyperparameter.describe()
+
+
+def _described(cls: Any) -> dict[str, Any]:
+    return {
+        "summary": inspect.getdoc(cls).partition("\n")[0],  # type: ignore[union-attr]
+        "targets": cls.targets,
+        "batchwise": cls.batchwise,
+        "hyperparameters": {name: _entry(each) for name, each in cls.declared.items()},
+    }
+
+
+def _entry(hyperparameter: Hyperparameter) -> dict[str, Any]:
+    entry: dict[str, Any] = {"range": hyperparameter.describe()}
+    if hyperparameter.default is not REQUIRED:
+        entry["default"] = to_config(hyperparameter.default)
+    return entry

@@ -1,0 +1,203 @@
+"""`lossmith check`; registered with `app.command()(check)`."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lossmith_cli.start_up import start_up
+
+if TYPE_CHECKING:
+    from lossmith.checker.subject import Subject
+
+_FOUND, _COULD_NOT_RUN = 1, 2
+_KNOWN = "What a machine cannot know"
+
+
+def check(
+    losses: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOSS...",
+            help="my_losses.py:huber, my_losses.py (every loss in it), package.module:name, "
+            "keras:Huber, or a call with plain values: 'my_losses.py:make_huber(threshold=2.0)'.",
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="What y_true and y_pred are: regression, binary, binary_logits, plus_minus, "
+            "categorical, categorical_logits, sparse_categorical, sparse_categorical_logits, "
+            "distance, pair, embedding, segmentation, boxes, survival or sequence. Inferred if "
+            "not given, and said."
+        ),
+    ] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="tensorflow, jax or torch; repeatable. All that are installed."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--format", metavar="text|json|sarif|github", help="Of the report.")
+    ] = "text",
+    select: Annotated[
+        list[str] | None, typer.Option(help="Only rules whose code starts so, as LSM3; repeatable.")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Not those rules; repeatable.")] = None,
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds for a loss on one backend.", min=1.0)
+    ] = 60.0,
+    direct: Annotated[
+        bool,
+        typer.Option("--direct", help="The loss is called in a loop of one's own, not compiled."),
+    ] = False,
+    family: Annotated[
+        str | None,
+        typer.Option(help="huber, focal, pinball, ...: its identities.", rich_help_panel=_KNOWN),
+    ] = None,
+    same: Annotated[
+        int | None,
+        typer.Option(help="The pair label that means the same.", rich_help_panel=_KNOWN),
+    ] = None,
+    redescending: Annotated[
+        bool,
+        typer.Option("--redescending", help="Outliers get no gradient.", rich_help_panel=_KNOWN),
+    ] = False,
+    adversarial: Annotated[
+        bool, typer.Option("--adversarial", help="It has no floor.", rich_help_panel=_KNOWN)
+    ] = False,
+    stochastic: Annotated[
+        bool, typer.Option("--stochastic", help="Two calls may differ.", rich_help_panel=_KNOWN)
+    ] = False,
+    batchwise: Annotated[
+        bool,
+        typer.Option("--batchwise", help="A property of the batch.", rich_help_panel=_KNOWN),
+    ] = False,
+) -> None:
+    """Find out whether losses are broken, before training.
+
+    Each loss runs in a child process for each installed backend, with a time limit: one that hangs
+    or crashes harms nothing. The exit code is 0 if no error was found, 1 if there were, 2 if a loss
+    could not be checked.
+
+    A finding is waived by a comment in the loss: # lossmith: ignore[LSM301] the reason
+
+    **Examples**
+
+        lossmith check my_losses.py:huber --target regression
+
+        lossmith check my_losses.py --format sarif > findings.sarif
+    """
+    with start_up():
+        from lossmith.checker.reporters import reporter
+
+    options = {
+        "target": target,
+        "backends": tuple(backend or ()) or None,
+        "select": tuple(select or ()),
+        "ignore": tuple(ignore or ()),
+        "time_limit": time_limit,
+        "entry": "direct" if direct else "compile",
+        "family": family,
+        "same": same,
+        "redescending": redescending,
+        "adversarial": adversarial,
+        "stochastic": stochastic,
+        "batchwise": batchwise or None,
+    }
+    try:
+        render = reporter(output)
+        _refuse_unknown("--target", [target] if target else [], _targets())
+        _refuse_unknown("--backend", backend or [], _backends())
+    except ValueError as error:
+        _say(f"Error: {error}")
+        raise typer.Exit(_COULD_NOT_RUN) from error
+    outcome = _check_all(losses, options)
+    sys.stdout.write(render(outcome.reports, outcome.refused) + "\n")
+    if outcome.refused:
+        raise typer.Exit(_COULD_NOT_RUN)
+    if not all(report.ok for report in outcome.reports):
+        raise typer.Exit(_FOUND)
+
+
+@dataclass
+class _Outcome:
+    reports: list[Any] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def _check_all(losses: Sequence[str], options: dict[str, Any]) -> _Outcome:
+    from lossmith.checker.api import check as check_loss
+    from lossmith.checker.children import children_kept
+    from lossmith.checker.subject import SubjectError, parse
+
+    outcome = _Outcome()
+    with children_kept():
+        for text in losses:
+            with _noting(outcome, text, SubjectError):
+                for subject in _subjects(parse(text), options["time_limit"]):
+                    with _noting(outcome, subject.name, SubjectError, ValueError):
+                        _say_progress(subject.name)
+                        outcome.reports.append(check_loss(subject, **options))
+    return outcome
+
+
+@contextlib.contextmanager
+def _noting(outcome: _Outcome, name: str, *expected: type[Exception]) -> Iterator[None]:
+    """Keep the message of what could not be checked, and go on with the rest."""
+    try:
+        yield
+    except expected as error:
+        outcome.refused[name] = str(error)
+
+
+def _subjects(subject: "Subject", time_limit: float) -> "list[Subject]":
+    """The losses that are named: the one, or all of a file or module."""
+    from lossmith.checker.processes import find_losses
+    from lossmith.checker.settings import Settings
+    from lossmith.checker.subject import SubjectError
+
+    if subject.expression or subject.kind == "identifier":
+        return [subject]
+    found = find_losses(subject, Settings(time_limit=time_limit))
+    for entry in found:
+        if entry["left_out"]:
+            _say(f"Note: {subject.name}:{entry['expression']} is left out: {entry['left_out']}.")
+    chosen = [subject.at(entry["expression"]) for entry in found if not entry["left_out"]]
+    if not chosen:
+        raise SubjectError(
+            f"No loss was found in {subject.name}. A loss is a function (y_true, y_pred), a "
+            "keras.losses.Loss, or a factory without required arguments; name any other, "
+            f"{subject.name}:NAME."
+        )
+    return chosen
+
+
+def _targets() -> Sequence[str]:
+    from lossmith.checker.settings import TARGETS
+
+    return TARGETS
+
+
+def _backends() -> Sequence[str]:
+    from lossmith.core import installed_backends
+
+    return installed_backends()
+
+
+def _refuse_unknown(option: str, given: Sequence[str], known: Sequence[str]) -> None:
+    for value in given:
+        if value not in known:
+            kind = "installed here" if option == "--backend" else "known"
+            raise ValueError(f"{option} {value} is not {kind}: choose from {', '.join(known)}.")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _say_progress(name: str) -> None:
+    if sys.stderr.isatty():
+        _say(f"Checking {name} ...")

@@ -1,0 +1,107 @@
+"""The data of a run: loaded, described so that they are known again, and split."""
+
+import hashlib
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from lossmith.datasets import ImageFormat, LabelledImages, Split, load
+from lossmith.siamese.runs import RunFolder
+from lossmith.siamese.settings import TrainingSettings
+from lossmith_cli.messages import note
+
+LARGEST_SIDE = 160
+"""Folders of larger images are made smaller unless a size was asked for."""
+
+
+def load_images(source: str, size: tuple[int, int] | None) -> LabelledImages:
+    """Loads a data set and says what was noticed on the way."""
+    data = _load(source, size)
+    height, width, _ = data.image_format.shape
+    if size is None and Path(source).is_dir() and max(height, width) > LARGEST_SIDE:
+        factor = LARGEST_SIDE / max(height, width)
+        smaller = max(1, round(height * factor)), max(1, round(width * factor))
+        note(
+            f"Images of {height} x {width} are used at {smaller[0]} x {smaller[1]} to save time; "
+            "--image-size chooses another size."
+        )
+        data = _load(source, smaller)
+    for text in data.notes:
+        note(text)
+    return data
+
+
+def _load(source: str, size: tuple[int, int] | None) -> LabelledImages:
+    with warnings.catch_warnings():
+        # What is warned of is among the notes as well.
+        warnings.simplefilter("ignore", UserWarning)
+        return load(source, size)
+
+
+def describe(source: str, data: LabelledImages) -> dict[str, Any]:
+    """What identifies the data, as JSON can hold it."""
+    path = Path(source)
+    return {
+        "source": str(path.resolve()) if path.exists() else source,
+        "images": len(data),
+        "image_format": asdict(data.image_format),
+        "classes": list(data.class_names),
+        "labels_sha256": hashlib.sha256(np.asarray(data.labels, dtype="<i8").tobytes()).hexdigest(),
+    }
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What the configuration of a run says.
+
+    Attributes:
+        data: What identifies the data, as `describe` gives it.
+        image_format: The format of the images.
+        settings: What the network was trained with.
+    """
+
+    data: dict[str, Any]
+    image_format: ImageFormat
+    settings: TrainingSettings
+
+    @classmethod
+    def of(cls, run: RunFolder) -> Self:
+        """Reads the configuration of a run.
+
+        Raises:
+            ValueError: If the file is not what `lossmith train` wrote.
+        """
+        content = run.config()
+        try:
+            return cls(
+                data=content["data"],
+                image_format=ImageFormat(**content["data"]["image_format"]),
+                settings=TrainingSettings.from_dict(content["settings"]),
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{run.path / 'config.json'} is not as `lossmith train` wrote it: {error!r}."
+            ) from error
+
+
+def split(data: LabelledImages, settings: TrainingSettings) -> Split:
+    """The training, validation and test parts.
+
+    Raises:
+        ValueError: If there are too few images to hold any out.
+    """
+    validation = settings.validation_share
+    test = 0.0 if data.test else settings.test_share
+    parts = data.split((1.0 - validation - test, validation, test), seed=settings.seed)
+    for part in parts:
+        per_class = np.bincount(part.labels, minlength=2)
+        if per_class.max() < 2 or np.count_nonzero(per_class) < 2:
+            raise ValueError(
+                f"{len(data)} images of {len(data.class_names)} classes are too few to hold some "
+                "out: give at least two classes with at least 6 images each, two each for "
+                "training, validation and test."
+            )
+    return parts

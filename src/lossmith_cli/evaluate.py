@@ -1,0 +1,58 @@
+"""`lossmith evaluate`."""
+
+from pathlib import Path
+
+from lossmith.datasets import LabelledImages
+from lossmith.siamese.runs import RunFolder
+from lossmith_cli import results
+from lossmith_cli.data import RunConfig, describe, load_images, split
+from lossmith_cli.messages import note, out
+
+
+def evaluate_run(
+    run_path: Path, source: str, pairs: results.TestPairs, report: Path | None, as_json: bool
+) -> None:
+    """Prints the figures of a trained network on images that it was not trained on.
+
+    Raises:
+        ValueError: If the images have another format than those of the training.
+        FileExistsError: If there is a file where the report is to go.
+    """
+    if report is not None and report.exists():
+        raise FileExistsError(f"{report} exists. Choose another path for the report.")
+    run = RunFolder.open(run_path)
+    config = RunConfig.of(run)
+    network = run.load_network()
+    images = _images_not_trained_on(source, run, config)
+    evaluation = results.evaluate(network, images, pairs)
+    figures = evaluation.report()
+    if as_json:
+        out.print_json(data={"threshold": evaluation.threshold, **figures.to_dict()})
+    else:
+        out.print(f"{len(images):,} images; same if the distance is < {evaluation.threshold:.4f}.")
+        results.print_report(figures)
+    if report is not None:
+        results.write_html(
+            report,
+            evaluation,
+            figures,
+            title=f"{run_path.name} on {Path(source).name}",
+            config=run.config(),
+            history=run.history(),
+            margin=config.settings.margin,
+        )
+
+
+def _images_not_trained_on(source: str, run: RunFolder, config: RunConfig) -> LabelledImages:
+    wanted = config.image_format
+    size = (wanted.height, wanted.width) if Path(source).is_dir() else None
+    data = load_images(source, size)
+    if data.image_format != wanted:
+        raise ValueError(
+            f"The network of {run.path} takes images of {wanted}; those of {source} are "
+            f"{data.image_format}."
+        )
+    if describe(source, data) == config.data:
+        return split(data, config.settings).test
+    note("These are other data than the training's: see to it that they share no image.")
+    return data.test or data

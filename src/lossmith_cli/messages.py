@@ -1,0 +1,44 @@
+"""What the command line says: notes and errors."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from lossmith_cli.start_up import INTERRUPTED
+
+BAD_INPUT = 2
+
+# Wrapping is left to the terminal, so that lines in a log or a pipe stay whole; paths may have
+# brackets and colons in them, which are no markup.
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def note(text: str) -> None:
+    """Says something that is worth knowing and no error."""
+    err.print(Text("Note:", "yellow"), text)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turns what bad input raises into a message and exit code 2, and warnings into notes."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            yield
+        except (ValueError, OSError, ModuleNotFoundError) as error:
+            err.print(Text("Error:", "bold red"), str(error))
+            raise typer.Exit(BAD_INPUT) from error
+        except KeyboardInterrupt as interrupt:
+            err.print("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, UserWarning):
+        note(str(message))

@@ -1,0 +1,164 @@
+"""From a network and labelled images to figures, and from those to metrics and a report."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from rich.table import Table
+
+from lossmith.datasets import LabelledImages
+from lossmith.report import Embedding, ReportData, Roc, SamplePairs, SummaryRow, write_report
+from lossmith.siamese import SiameseNetwork, balanced_pairs, lab_pairs, verification_report
+from lossmith.siamese.distance_counts import DistanceCounts
+from lossmith.siamese.evaluation import embed_items, pair_distances
+from lossmith.siamese.figures import Estimate, VerificationReport
+from lossmith_cli.messages import out
+
+TestPairs = Literal["balanced", "lab"]
+
+_MAPPED_IMAGES = 2000
+_SHOWN_PAIRS = 10
+_ROC_POINTS = 500
+_EXPLANATIONS = {
+    "Accuracy at the threshold": "share of the pairs told rightly",
+    "Same pairs accepted": "share of the same pairs that are called same",
+    "Different pairs accepted": "share of the different pairs that are called same",
+    "Area under the ROC curve": "how often a same pair is closer than a different one",
+    "Equal error rate": "share of wrong answers where both kinds of error are equally frequent",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a network makes of the pairs of some images."""
+
+    images: LabelledImages
+    embeddings: npt.NDArray[Any]
+    pairs: npt.NDArray[np.int64]
+    same: npt.NDArray[np.int32]
+    distances: npt.NDArray[Any]
+    threshold: float | None
+
+    def report(self) -> VerificationReport:
+        """All figures with their intervals, those of the threshold included if there is one."""
+        return verification_report(
+            self.distances, self.same, items=self.pairs, threshold=self.threshold
+        )
+
+
+def evaluate(
+    network: SiameseNetwork, images: LabelledImages, kind: TestPairs, seed: int = 0
+) -> Evaluation:
+    """Embeds every image once and measures the distances of balanced pairs or the lab's."""
+    make_pairs = lab_pairs if kind == "lab" else balanced_pairs
+    pairs, same = make_pairs(images.labels, seed)
+    embeddings = embed_items(network.encoder, images.images)
+    distances = pair_distances(embeddings, pairs, network.get_config()["distance"])
+    return Evaluation(images, embeddings, pairs, same, distances, network.threshold)
+
+
+def write_html(
+    path: Path,
+    evaluation: Evaluation,
+    figures: VerificationReport,
+    *,
+    title: str,
+    config: Mapping[str, Any],
+    history: Mapping[str, list[float]],
+    margin: float | None,
+    notes: tuple[str, ...] = (),
+    overwrite: bool = False,
+) -> None:
+    """Writes the report of an evaluation."""
+    threshold = evaluation.threshold
+    if threshold is None:
+        raise ValueError("A report needs a threshold.")
+    data = ReportData(
+        title=title,
+        description="Figures of pairs of images that were not trained on, at a threshold that was "
+        "chosen on others.",
+        summary=[
+            SummaryRow(name, each.value, each.low, each.high, _EXPLANATIONS[name])
+            for name, each in headline(figures).items()
+        ],
+        distances=evaluation.distances,
+        labels=evaluation.same,
+        threshold=threshold,
+        margin=margin,
+        roc=_roc(evaluation, figures.equal_error_rate.value),
+        history=history,
+        embedding=_embedding(evaluation),
+        pairs=_sample_pairs(evaluation, threshold),
+        config=json.loads(json.dumps(config)),
+        notes=(
+            *notes,
+            f"Of the sample pairs the first {_SHOWN_PAIRS} are drawn at random; the others are "
+            "drawn from the errors.",
+        ),
+        confidence=figures.confidence,
+    )
+    write_report(path, data, overwrite=overwrite)
+
+
+def print_report(report: VerificationReport) -> None:
+    """The figures of an evaluation as a table."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{report.same_pairs:,} same, {report.different_pairs:,} different pairs")
+    table.add_column("", justify="right")
+    table.add_column(f"{report.confidence:.0%} interval", justify="right")
+    for name, figure in headline(report).items():
+        table.add_row(name, f"{figure.value:.4f}", f"{figure.low:.4f} - {figure.high:.4f}")
+    out.print(table, soft_wrap=False)
+
+
+def headline(report: VerificationReport) -> dict[str, Estimate]:
+    """The figures that matter, most important first.
+
+    Raises:
+        ValueError: If the report is not about a given threshold.
+    """
+    if report.given is None:
+        raise ValueError("A headline needs a report on a threshold chosen elsewhere.")
+    return {
+        "Accuracy at the threshold": report.given.accuracy,
+        "Same pairs accepted": report.given.true_accept_rate,
+        "Different pairs accepted": report.given.false_accept_rate,
+        "Area under the ROC curve": report.auc,
+        "Equal error rate": report.equal_error_rate,
+    }
+
+
+def _roc(evaluation: Evaluation, equal_error_rate: float) -> Roc:
+    curve = DistanceCounts.from_distances(evaluation.distances, evaluation.same).roc()
+    points = len(curve.thresholds)
+    chosen = np.unique(np.linspace(0, points - 1, min(points, _ROC_POINTS)).round().astype(int))
+    return Roc(curve.false_accept_rate[chosen], curve.true_accept_rate[chosen], equal_error_rate)
+
+
+def _embedding(evaluation: Evaluation) -> Embedding:
+    count = len(evaluation.images)
+    chosen = np.random.default_rng(0).permutation(count)[:_MAPPED_IMAGES]
+    return Embedding(
+        evaluation.embeddings[chosen],
+        evaluation.images.labels[chosen],
+        evaluation.images.class_names,
+    )
+
+
+def _sample_pairs(evaluation: Evaluation, threshold: float) -> SamplePairs:
+    """Pairs drawn blindly, which show how frequent errors are, then errors alone."""
+    order = np.random.default_rng(0).permutation(len(evaluation.same))
+    called_same = evaluation.distances < threshold
+    errors = order[(called_same != (evaluation.same == 1))[order]]
+    drawn = np.concatenate([order[:_SHOWN_PAIRS], errors[:_SHOWN_PAIRS]])
+    left, right = evaluation.pairs[drawn].T
+    return SamplePairs(
+        evaluation.images.images[left],
+        evaluation.images.images[right],
+        evaluation.same[drawn],
+        evaluation.distances[drawn],
+    )

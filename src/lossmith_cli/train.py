@@ -1,0 +1,215 @@
+"""`lossmith train`."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+import lossmith
+from lossmith.core import Loss
+from lossmith.core.backend import keras
+from lossmith.datasets import Split
+from lossmith.siamese.figures import VerificationReport
+from lossmith.siamese.runs import RunFolder
+from lossmith.siamese.settings import Preset, TrainingSettings, settings_for
+from lossmith.siamese.trainable_losses import loss_named
+from lossmith.siamese.training import LabelledItems, NoEpochError, Training, train
+from lossmith_cli import results
+from lossmith_cli.data import RunConfig, describe, load_images, split
+from lossmith_cli.messages import err, note, out
+from lossmith_cli.progress import Display, stopped_by_ctrl_c
+from lossmith_cli.start_up import INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line; what was left out is `None` or not there."""
+
+    source: str
+    out: Path
+    preset: Preset
+    given: Mapping[str, Any]
+    loss: str | None
+    hyperparameters: Mapping[str, Any]
+    image_size: tuple[int, int] | None
+
+    def settings(self, default_loss: Loss) -> dict[str, Any]:
+        """The settings that were asked for.
+
+        Args:
+            default_loss: What hyperparameters are for when no loss is named.
+
+        Raises:
+            ValueError: If there is no such loss, or a hyperparameter does not fit it.
+        """
+        if self.loss is None and not self.hyperparameters:
+            return dict(self.given)
+        loss = default_loss if self.loss is None else loss_named(self.loss)
+        try:
+            return {**self.given, "loss": loss(**self.hyperparameters)}
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+
+def start(request: Request) -> None:
+    """Trains a network from the start into a new run folder.
+
+    Raises:
+        FileExistsError: If there is something in the place of the run folder.
+        ValueError: If data and settings do not fit each other.
+    """
+    RunFolder.check_free(request.out)
+    data = load_images(request.source, request.image_size)
+    given = request.settings(settings_for(len(data), request.preset).loss)
+    # Which items are held out does not depend on how many are left, but the rest does.
+    parts = split(data, settings_for(len(data), request.preset, **given))
+    settings = settings_for(len(parts.train), request.preset, **given)
+    config = {
+        "lossmith": lossmith.__version__,
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        "data": describe(request.source, data),
+        "settings": settings.to_dict(),
+    }
+    run = RunFolder.create(request.out, config)
+    _train(run, settings, parts)
+
+
+def resume(request: Request) -> None:
+    """Goes on with the training in a run folder, with the settings it was started with.
+
+    Raises:
+        ValueError: If the data or an option differ from those of the start.
+    """
+    run = RunFolder.open(request.out)
+    config = RunConfig.of(run)
+    settings = config.settings
+    described = settings.to_dict()
+    for name, value in request.settings(settings.loss).items():
+        if getattr(settings, name) != value:
+            raise _other_setting(run, name, described[name])
+    stored = (config.image_format.height, config.image_format.width)
+    if request.image_size not in (None, stored):
+        raise _other_setting(run, "image_size", f"{stored[0]} x {stored[1]}")
+    size = stored if Path(request.source).is_dir() else request.image_size
+    data = load_images(request.source, size)
+    if describe(request.source, data) != config.data:
+        raise ValueError(
+            f"These are not the data that the training in {run.path} was started with "
+            f"({config.data['source']}, {config.data['images']} images)."
+        )
+    _train(run, settings, split(data, settings))
+
+
+def _other_setting(run: RunFolder, name: str, value: Any) -> ValueError:
+    return ValueError(
+        f"The training in {run.path} was started with {name} {value!r}; it goes on with the same "
+        "settings only. Leave the option out, or start another run."
+    )
+
+
+def _train(run: RunFolder, settings: TrainingSettings, parts: Split) -> None:
+    out.print(
+        f"{len(parts.train):,} images to train on, {len(parts.validation):,} to choose the "
+        f"threshold on, {len(parts.test):,} to test ({parts.train.image_format}, "
+        f"{len(parts.train.class_names)} classes)."
+    )
+    try:
+        training = _fit(run, settings, parts)
+        figures = _finish(run, settings, parts, training)
+    except NoEpochError as error:
+        err.print(
+            "Interrupted before the first epoch was complete: no network was saved. "
+            f"To start again with the same settings: {run.resume_command}"
+        )
+        raise typer.Exit(INTERRUPTED) from error
+    except KeyboardInterrupt as interrupt:
+        err.print(f"Interrupted. To go on from the last complete epoch: {run.resume_command}")
+        raise typer.Exit(INTERRUPTED) from interrupt
+    _conclude(run, training, figures)
+
+
+def _fit(run: RunFolder, settings: TrainingSettings, parts: Split) -> Training:
+    with stopped_by_ctrl_c() as interruption, closing(Display(settings.epochs)) as display:
+        return train(
+            settings,
+            LabelledItems(parts.train.images, parts.train.labels),
+            LabelledItems(parts.validation.images, parts.validation.labels),
+            run.checkpoints,
+            callbacks=[interruption, display],
+        )
+
+
+def _finish(
+    run: RunFolder, settings: TrainingSettings, parts: Split, training: Training
+) -> VerificationReport:
+    """Chooses the threshold on the validation pairs and takes the figures of the test pairs."""
+    network = training.network
+    kind: results.TestPairs = "lab" if settings.pairing == "lab" else "balanced"
+    validation = results.evaluate(network, parts.validation, "balanced", settings.seed).report()
+    network.threshold = validation.best.threshold.value
+    test = results.evaluate(network, parts.test, kind, settings.seed)
+    figures = test.report()
+    metrics = {
+        "ending": training.ending,
+        "epochs": training.progress.epochs,
+        "kept_epoch": training.kept_epoch,
+        "training_seconds": training.progress.seconds,
+        "threshold": network.threshold,
+        "test_images": len(parts.test),
+        "test_pairs": kind,
+        "test": figures.to_dict(),
+        "validation": validation.to_dict(),
+        **_figures_of_pair_loss(settings, test),
+    }
+    history = dict(training.progress.history)
+    run.save_results(network, history, metrics)
+    results.write_html(
+        run.report,
+        test,
+        figures,
+        title=f"Same or different: {Path(run.config()['data']['source']).name}",
+        config=run.config(),
+        history=history,
+        margin=settings.margin,
+        notes=_notes(training),
+        overwrite=True,
+    )
+    return figures
+
+
+def _figures_of_pair_loss(settings: TrainingSettings, test: results.Evaluation) -> dict[str, float]:
+    """The loss of the test pairs, and the accuracy half-way to the margin as the lab takes it."""
+    if settings.loss.targets != "pair":
+        return {}
+    found = {"test_loss": float(settings.loss(test.same, test.distances))}
+    if settings.margin is not None:
+        called_same = test.distances < settings.margin / 2
+        found["test_accuracy_at_half_margin"] = float((called_same == (test.same == 1)).mean())
+    return found
+
+
+def _notes(training: Training) -> tuple[str, ...]:
+    done = training.progress.epochs
+    if training.ending == "interrupted":
+        return (f"The training was interrupted after epoch {done}.",)
+    if training.ending == "early_stopping":
+        return (
+            f"The training ended after epoch {done}, since validation had not become better since "
+            f"epoch {training.kept_epoch}, whose weights are used.",
+        )
+    return ()
+
+
+def _conclude(run: RunFolder, training: Training, figures: VerificationReport) -> None:
+    for text in _notes(training):
+        note(text)
+    out.print(f"Trained in {training.progress.seconds:.0f} s. On images that were not trained on:")
+    results.print_report(figures)
+    out.print(f"Model, figures and report are in {run.path} (report.html).")
+    if training.ending == "interrupted":
+        err.print(f"To go on: {run.resume_command}")
+        raise typer.Exit(INTERRUPTED)

@@ -1,0 +1,141 @@
+"""pytest plugin: losses checked as tests.
+
+It is a package of its own because pytest imports plugins before anything else: importing lossmith
+here would import Keras, and choose its backend, before a project's conftest can.
+
+- `pytest --check-losses 'losses/*.py'`, or `check_losses = losses/*.py` in the ini file, collects
+  every loss of the files that match as a test.
+- `@pytest.mark.loss_check(huber, target="regression")` checks a loss before the test runs.
+- The fixture `check_loss` is `lossmith.check` with errors raised as failures.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_MARK = "loss_check"
+_CHILDREN = pytest.StashKey[ExitStack]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option and its ini setting."""
+    description = "pattern of files whose losses are all checked; repeatable"
+    parser.getgroup("lossmith").addoption(
+        "--check-losses", action="append", default=[], metavar="PATTERN", help=description
+    )
+    parser.addini("check_losses", f"{description}, one a line", type="linelist", default=[])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers", f"{_MARK}(*losses, **options): lossmith.check(loss, **options) has no errors"
+    )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the children that the checks shared."""
+    if _CHILDREN in config.stash:
+        config.stash[_CHILDREN].close()
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "LossFile | None":
+    """Collect a file that matches a pattern."""
+    patterns = [*parent.config.getoption("--check-losses"), *parent.config.getini("check_losses")]
+    if file_path.suffix == ".py" and any(file_path.match(pattern) for pattern in patterns):
+        return LossFile.from_parent(parent, path=file_path)
+    return None
+
+
+class LossFile(pytest.File):
+    """A file whose losses are tests."""
+
+    def collect(self) -> Iterator["LossItem"]:
+        """One test for each loss that the checker finds in the file."""
+        _share_children(self.config)
+        from lossmith.checker.processes import find_losses
+        from lossmith.checker.settings import Settings
+        from lossmith.checker.subject import SubjectError, parse
+
+        try:
+            found = find_losses(parse(str(self.path)), Settings())
+        except SubjectError as error:
+            raise self.CollectError(str(error)) from error
+        for entry in found:
+            if not entry["left_out"]:
+                yield LossItem.from_parent(self, name=entry["expression"], line=int(entry["line"]))
+
+
+class LossItem(pytest.Item):
+    """The test that one loss has no errors."""
+
+    def __init__(self, *, line: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._line = line
+
+    def runtest(self) -> None:
+        """Check the loss; its errors are the failure."""
+        _checker(self.config)(f"{self.path}:{self.name}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The report without a traceback, which would show only the checker."""
+        return _plain_failure(excinfo) or super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """File, line (from 0) and name."""
+        return self.path, self._line - 1, f"loss {self.name}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Check the losses of the marker before the test itself runs."""
+    for mark in item.iter_markers(_MARK):
+        if not mark.args:
+            pytest.fail(f"@pytest.mark.{_MARK}(loss, ...) needs a loss.", pytrace=False)
+        for loss in mark.args:
+            _run_marked(item.config, loss, mark.kwargs)
+
+
+def _run_marked(config: pytest.Config, loss: Any, options: Mapping[str, Any]) -> None:
+    from lossmith.checker.report import LossCheckError
+
+    try:
+        _checker(config)(loss, **options)
+    except LossCheckError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def check_loss(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """`lossmith.check`, which raises if there are errors and else returns the report."""
+    return _checker(request.config)
+
+
+def _checker(config: pytest.Config) -> Callable[..., Any]:
+    _share_children(config)
+    from lossmith.checker.api import check
+
+    def run(loss: Any, **options: Any) -> Any:
+        return check(loss, **options).raise_if_failed()
+
+    return run
+
+
+def _share_children(config: pytest.Config) -> None:
+    """Keep the children from one check to the next: each would import Keras anew."""
+    if _CHILDREN not in config.stash:
+        from lossmith.checker.children import children_kept
+
+        config.stash[_CHILDREN] = ExitStack()
+        config.stash[_CHILDREN].enter_context(children_kept())
+
+
+def _plain_failure(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+    from lossmith.checker.report import LossCheckError
+    from lossmith.checker.subject import SubjectError
+
+    expected = (LossCheckError, SubjectError)
+    return str(excinfo.value).strip() if isinstance(excinfo.value, expected) else ""

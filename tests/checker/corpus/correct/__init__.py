@@ -1,0 +1,1 @@
+"""Losses without a bug, some of which look odd."""

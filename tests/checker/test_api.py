@@ -1,0 +1,118 @@
+import math
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import lossmith as ls
+from lossmith.checker import api, rules
+from lossmith.checker.processes import Probed
+from lossmith.checker.report import BackendResult, Evidence
+from lossmith.checker.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target": "regresion"}, "regression"),
+        ({"backends": ("numpy",)}, "installed are"),
+        ({"entry": "fit"}, "compile"),
+        ({"same": 2}, "0 or 1"),
+        ({"y_true": [1.0]}, "together"),
+        ({"domain": (1.0, 0.0)}, "lowest"),
+        ({"time_limit": 0.0}, "greater than 0"),
+        ({"ignore": ("LSM9999",)}, "LSM9999"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_runs(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ls.check("mse", **options)
+
+
+def found_on(backend: str, severity: Any = None) -> Any:
+    evidence = Evidence(backend, "compiled", note=backend)
+    return rules.finding(rules.PLATEAU, f"flat on {backend}", evidence, severity=severity)
+
+
+def test_what_several_backends_show_is_one_finding_of_the_worst_severity() -> None:
+    results = {
+        "jax": BackendResult("jax", "regression", findings=(found_on("jax"),)),
+        "torch": BackendResult("torch", "regression", findings=(found_on("torch", "error"),)),
+    }
+    report = api._joined("loss", Probed(results), Settings("regression"))
+    (finding,) = report.findings
+    assert finding.severity == "error"
+    assert finding.backends == ("jax", "torch")
+    assert not report.ok
+
+
+def seen(backend: str, value: float, gradient: Any = None) -> BackendResult:
+    return BackendResult(backend, probe_values={"random": {"value": value, "gradient": gradient}})
+
+
+def test_backends_that_give_other_numbers_are_a_finding() -> None:
+    agree = [seen("jax", 1.0, [0.5]), seen("torch", 1.0 + 1e-6, [0.5])]
+    assert api._disagreements(agree, Settings()) == []
+    (finding,) = api._disagreements([seen("jax", 1.0), seen("torch", 1.1)], Settings())
+    assert finding.rule is rules.BACKENDS_DISAGREE
+    assert finding.backends == ("jax", "torch")
+    assert "1.1" in finding.message
+    (finding,) = api._disagreements(
+        [seen("jax", 1.0, [0.5]), seen("torch", 1.0, [1.0])], Settings()
+    )
+    assert "gradient" in finding.message
+
+
+def test_rounding_near_zero_is_no_disagreement() -> None:
+    def perfect_too(backend: str, perfect: float) -> BackendResult:
+        values = {"random": {"value": 2.0, "gradient": None}}
+        values["perfect prediction"] = {"value": perfect, "gradient": None}
+        return BackendResult(backend, probe_values=values)
+
+    rounded = [perfect_too("jax", 1.2e-7), perfect_too("torch", 3.6e-7)]
+    assert api._disagreements(rounded, Settings()) == []
+    (finding,) = api._disagreements(
+        [perfect_too("jax", 0.0), perfect_too("torch", 1e-3)], Settings()
+    )
+    assert "perfect prediction" in finding.message
+
+
+def test_nan_is_no_disagreement_but_a_fault_of_its_own() -> None:
+    results = [seen("jax", math.nan), seen("torch", 1.0)]
+    assert api._disagreements(results, Settings()) == []
+
+
+def test_a_waived_finding_is_shown_and_does_not_fail() -> None:
+    waived = api._waived(found_on("jax", "error"), {"LSM204": "outliers are left alone"})
+    assert waived.waived == "outliers are left alone"
+    report = replace(api._joined("loss", Probed({}), Settings()), findings=(waived,))
+    assert report.ok
+    assert "outliers are left alone" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("layers", "activation"),
+    [
+        ([keras.layers.Dense(1, activation="sigmoid")], "sigmoid"),
+        ([keras.layers.Dense(1)], "linear"),
+        ([keras.layers.Dense(3), keras.layers.Softmax()], "softmax"),
+    ],
+)
+def test_the_last_activation_is_read_off_the_model(layers: list[Any], activation: str) -> None:
+    model = keras.Sequential([keras.layers.Input((2,)), *layers])
+    settings = api._seen_with(Settings(), model)
+    assert settings.activation == activation
+    assert settings.output_shape == model.output_shape
+
+
+def test_a_loss_is_checked_from_end_to_end(backend: str) -> None:
+    report = ls.check(
+        keras.losses.mean_squared_error, target="regression", backends=[backend], time_limit=600
+    )
+    assert report.ok
+    assert report.backends_seen == (backend,)
+    assert report.card.rows["convex"].value is True
+    assert np.isclose(report.card.rows["at a perfect prediction"].value, 0)
+    assert report.raise_if_failed() is report

@@ -1,0 +1,69 @@
+import keras
+import numpy as np
+from keras import ops
+
+from lossmith.checker.evaluate import Evaluator
+
+Y = np.asarray([[1.0], [0.0], [2.0]], "float32")
+P = np.asarray([[0.5], [1.0], [-1.0]], "float32")
+
+
+def squared(y_true, y_pred):
+    return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+
+class Squared(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+
+def test_value_and_gradient_of_the_reduced_loss() -> None:
+    seen = Evaluator(squared).reduced(Y, P)
+    np.testing.assert_allclose(seen.value, np.mean((Y - P) ** 2), rtol=1e-6)
+    np.testing.assert_allclose(seen.gradient, 2 * (P - Y) / 3, rtol=1e-6)
+    assert seen.finite
+
+
+def test_rows_have_a_value_and_a_gradient_of_their_own() -> None:
+    seen = Evaluator(squared).rows(Y, P)
+    np.testing.assert_allclose(seen.value, ((Y - P) ** 2)[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(seen.gradient, 2 * (P - Y), rtol=1e-6)
+
+
+def test_a_function_is_wrapped_as_compile_does_and_an_instance_is_not() -> None:
+    right = np.mean((Y - P) ** 2)
+    np.testing.assert_allclose(Evaluator(squared).reduced(Y[:, 0], P).scalar, right, rtol=1e-6)
+    crossed = np.mean((Y[:, 0][None] - P) ** 2)
+    np.testing.assert_allclose(Evaluator(Squared()).reduced(Y[:, 0], P).scalar, crossed, rtol=1e-6)
+
+
+def test_weights_go_through_keras() -> None:
+    weight = np.asarray([1.0, 0.0, 3.0])
+    wanted = np.sum(weight * ((Y - P) ** 2)[:, 0]) / 3
+    np.testing.assert_allclose(Evaluator(squared).reduced(Y, P, weight).scalar, wanted, rtol=1e-6)
+
+
+def test_an_error_is_an_observation() -> None:
+    def broken(y_true, y_pred):
+        raise KeyError("nothing here")
+
+    seen = Evaluator(broken).reduced(Y, P)
+    assert not seen.ran
+    assert "nothing here" in seen.error
+    assert np.isnan(seen.scalar)
+
+
+def test_a_loss_that_does_not_use_the_prediction_has_no_gradient() -> None:
+    seen = Evaluator(lambda y_true, y_pred: ops.mean(ops.square(y_true), axis=-1)).reduced(Y, P)
+    assert not np.any(seen.slopes)
+
+
+def test_compiled_with_an_open_batch_size_takes_a_smaller_last_batch() -> None:
+    first, last = Evaluator(squared).compiled((Y, P), (Y[:2], P[:2]))
+    np.testing.assert_allclose(first.scalar, np.mean((Y - P) ** 2), rtol=1e-6)
+    assert last.ran
+
+
+def test_a_name_of_keras_is_resolved() -> None:
+    seen = Evaluator("mse").reduced(Y, P)
+    np.testing.assert_allclose(seen.scalar, np.mean((Y - P) ** 2), rtol=1e-6)

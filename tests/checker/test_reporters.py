@@ -1,0 +1,130 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from lossmith.checker import rules
+from lossmith.checker.report import Card, CardRow, Curve, Evidence, Finding, Location, Report
+from lossmith.checker.reporters import FORMATS, reporter
+from lossmith.checker.reporters.drawing import area
+
+pytestmark = pytest.mark.backend_free
+
+NOT_FINITE = rules.finding(
+    rules.GRADIENT_NOT_FINITE,
+    "The gradient is nan\nwhere both agree: 100%.",
+    Evidence("jax", "compiled", [[0.0]], [[0.0]], 0.0, [[float("nan")]], "perfect prediction"),
+    consequence="Every weight becomes NaN.",
+    remedy="Guard the root.",
+)
+SCALAR = rules.finding(rules.SCALAR_OUTPUT, "One number.", Evidence("jax", "eager"))
+WAIVED = Finding(rules.BATCH_COUPLED, "Rows are coupled.", waived="on purpose", severity="warning")
+
+
+def report(*findings: Finding, file: str = "losses.py") -> Report:
+    return Report(
+        "losses.py:root",
+        "regression",
+        target_inferred=True,
+        findings=findings,
+        card=Card({"convex": CardRow(True, "[-4, 4]", "by midpoints")}),
+        backends_seen=("jax",),
+        backends_missing={"torch": "not installed"},
+        location=Location(str(Path.cwd() / file), 7),
+        curves=(Curve("y_true = 0", (-1.0, 0.0, 1.0), (1.0, 0.0, 1.0), (-1.0, 0.0, 1.0)),),
+    )
+
+
+def render(name: str, *findings: Finding, refused: dict[str, str] | None = None) -> str:
+    return reporter(name)([report(*findings)], refused or {})
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="text, json, sarif, github"):
+        reporter("xml")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_was_not_checked_is_told_in_every_format(name: str) -> None:
+    shown = reporter(name)([], {"a.py": "There is no file a.py."})
+    assert "There is no file a.py." in shown
+
+
+def test_the_text_shows_proof_consequence_and_remedy() -> None:
+    shown = render("text", NOT_FINITE, SCALAR, WAIVED)
+    for words in (
+        "losses.py:root  regression (inferred)  on jax",
+        "losses.py:7",
+        "not seen on torch: not installed",
+        "LSM102 error gradient-not-finite  [jax]",
+        "jax, compiled perfect prediction",
+        "Every weight becomes NaN.",
+        "Guard the root.",
+        "docs/rules/LSM102.md",
+        "on purpose",
+        "convex",
+        "y_true = 0",
+        "1 loss checked: 1 failed (1 error, 1 information)",
+    ):
+        assert words in shown
+    assert "\x1b[" not in shown
+    assert "[/]" not in shown
+
+
+def test_the_text_of_a_loss_without_findings_draws_nothing() -> None:
+    shown = render("text")
+    assert "1 loss checked: ok (no findings)" in shown
+    assert "▁" not in shown
+
+
+def test_json_holds_everything_and_is_strict() -> None:
+    document = json.loads(render("json", NOT_FINITE), parse_constant=pytest.fail)
+    assert document["version"] == 1
+    assert document["ok"] is False
+    (entry,) = document["reports"]
+    assert entry["findings"][0]["evidence"]["gradient"] == [["nan"]]
+    assert entry["location"]["line"] == 7
+
+
+def test_sarif_points_to_rules_and_lines() -> None:
+    document = json.loads(render("sarif", NOT_FINITE, SCALAR, WAIVED))
+    assert document["version"] == "2.1.0"
+    (run,) = document["runs"]
+    described = run["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in described] == list(rules.RULES)
+    for rule in described:
+        assert f"docs/rules/{rule['id']}.md" in rule["help"]["text"]
+        assert rule["defaultConfiguration"]["level"] in ("error", "warning", "note")
+    assert [result["level"] for result in run["results"]] == ["error", "note", "warning"]
+    for result in run["results"]:
+        assert described[result["ruleIndex"]]["id"] == result["ruleId"]
+        place = result["locations"][0]["physicalLocation"]
+        assert place["artifactLocation"]["uri"] == "losses.py"
+        assert place["region"]["startLine"] == 7
+    assert run["results"][2]["suppressions"][0]["justification"] == "on purpose"
+    assert "suppressions" not in run["results"][0]
+    assert run["invocations"][0]["executionSuccessful"] is True
+
+
+def test_sarif_names_files_elsewhere_by_their_address() -> None:
+    elsewhere = report(NOT_FINITE, file="/tmp/with space/losses.py")
+    document = json.loads(reporter("sarif")([elsewhere], {}))
+    place = document["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "file:///tmp/with%20space/losses.py"
+
+
+def test_github_annotations_are_one_line_each_and_escaped() -> None:
+    lines = render("github", NOT_FINITE, SCALAR, WAIVED).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(
+        "::error file=losses.py,line=7,title=LSM102 gradient-not-finite::losses.py:root: "
+    )
+    assert "nan%0Awhere both agree: 100%25." in lines[0]
+    assert lines[1].startswith("::notice file=losses.py,line=7,title=LSM309")
+
+
+def test_a_drawing_has_a_row_for_each_line_and_a_column_for_each_value() -> None:
+    rows = area([0.0, 4.0, float("inf"), 8.0], height=2)
+    assert [len(row) for row in rows] == [4, 4]
+    assert rows[0][3] == "█"
+    assert rows[1] == "▁█x█"

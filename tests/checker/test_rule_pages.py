@@ -1,0 +1,43 @@
+"""Every rule has a page whose examples are Python, and the index names them all."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from lossmith.checker.rules import RULES
+
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "rules"
+pytestmark = pytest.mark.backend_free
+
+
+def blocks(code: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (PAGES / f"{code}.md").read_text("utf-8"), re.S)
+
+
+def test_there_is_a_page_for_each_rule_and_no_other() -> None:
+    assert {path.stem for path in PAGES.glob("LSM*.md")} == set(RULES)
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_a_page_bears_what_the_rule_says(code: str) -> None:
+    text = (PAGES / f"{code}.md").read_text("utf-8")
+    rule = RULES[code]
+    assert text.startswith(f"# {code}: {rule.name}\n\n{rule.severity}")
+    assert rule.summary in text
+    for example in blocks(code):
+        ast.parse(example)
+
+
+def test_the_index_has_a_line_for_each_rule() -> None:
+    index = (PAGES / "index.md").read_text("utf-8")
+    for rule in RULES.values():
+        line = f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.severity} | {rule.summary} |"
+        assert line in index
+
+
+@pytest.mark.parametrize("path", sorted(PAGES.glob("*.md")), ids=lambda path: path.stem)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text("utf-8")):
+        assert (path.parent / target).is_file(), target

@@ -1,0 +1,196 @@
+"""What people are told when something is not as it should be."""
+
+import json
+import shutil
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+Command = Callable[..., Result]
+
+FAST = ["--preset", "lab", "--epochs", "1", "--batch-size", "16"]
+
+
+def save_images(folder: Path, count: int, size: tuple[int, int] = (8, 8)) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        pixels = rng.integers(0, 256, size, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+def refused(result: Result) -> str:
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return result.stderr
+
+
+def test_images_without_class_folders_are_told_where_to_go(
+    tmp_path: Path, lossmith: Command
+) -> None:
+    save_images(tmp_path / "data", 3)
+    said = refused(lossmith("train", tmp_path / "data", "--out", tmp_path / "run"))
+    assert "Put the images of each class into a sub-folder of its own" in said
+    assert str(tmp_path / "data" / "cat" / "1.jpg") in said
+
+
+def test_a_broken_image_is_told_of_once(tmp_path: Path, lossmith: Command) -> None:
+    for name in ("a", "b"):
+        save_images(tmp_path / "data" / name, 6)
+    (tmp_path / "data" / "a" / "broken.png").write_text("no image")
+    result = lossmith("train", tmp_path / "data", "--out", tmp_path / "run", *FAST)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("broken.png") == 1
+
+
+@pytest.mark.parametrize(("first", "second"), [(6, 2), (5, 5), (20, 1)])
+def test_too_few_images_are_refused_with_the_number_that_is_enough(
+    first: int, second: int, tmp_path: Path, lossmith: Command
+) -> None:
+    save_images(tmp_path / "data" / "a", first)
+    save_images(tmp_path / "data" / "b", second)
+    said = refused(lossmith("train", tmp_path / "data", "--out", tmp_path / "run"))
+    assert "at least two classes with at least 6 images each" in said
+
+
+def test_help_says_what_data_look_like(lossmith: Command) -> None:
+    shown = " ".join(lossmith("train", "--help").stdout.split())
+    assert "photos/cat/1.jpg" in shown
+    assert "images x, (N, H, W)" in shown
+    assert "labels y, (N,)" in shown
+    assert "at least 6 images each" in shown
+
+
+def test_a_file_in_the_place_of_the_run_is_left_alone(
+    digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("precious")
+    for path in (file, file / "run"):
+        said = refused(lossmith("train", digits, "--out", path))
+        assert f"{file} is a file, and a run needs a folder" in said
+    assert file.read_text() == "precious"
+
+
+def test_going_on_is_only_advised_where_there_is_a_run(
+    run: Path, digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    assert "--resume" not in refused(lossmith("train", digits, "--out", tmp_path))
+    said = refused(lossmith("train", digits, "--out", run))
+    assert f"lossmith train {digits} --out {run} --resume" in said
+
+
+@pytest.mark.parametrize("size", [0, 100, 5000])
+def test_a_damaged_model_is_named(
+    size: int, run: Path, digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    content = (copy / "model.keras").read_bytes()
+    (copy / "model.keras").write_bytes(content[:size])
+    image = next((digits / "0").iterdir())
+    said = refused(lossmith("verify", copy, image, image))
+    assert f"{copy / 'model.keras'} cannot be loaded, it is damaged" in said
+    assert said.count("\n") == 1
+
+
+def test_a_damaged_checkpoint_is_named(
+    run: Path, digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (last,) = copy.glob("checkpoints/epoch-0012")
+    (last / "model.keras").write_bytes(b"PK")
+    said = refused(lossmith("train", digits, "--out", copy, "--resume"))
+    assert f"{last / 'model.keras'} cannot be loaded" in said
+    (last / "progress.json").write_text("{")
+    said = refused(lossmith("train", digits, "--out", copy, "--resume"))
+    assert f"{last / 'progress.json'} is not valid JSON" in said
+
+
+def test_a_stretched_image_is_told_of(
+    run: Path, digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    image = next((digits / "0").iterdir())
+    Image.open(image).resize((24, 8)).save(tmp_path / "wide.png")
+    Image.open(image).resize((24, 24)).save(tmp_path / "large.png")
+    result = lossmith("verify", run, tmp_path / "large.png", tmp_path / "wide.png")
+    assert result.exit_code == 0
+    assert f"{tmp_path / 'wide.png'} is 8 x 24 (height x width) and is stretched" in result.stderr
+    assert "large.png" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--margin", "1", "--set", "margin=2"], "--set margin=2 contradicts margin = 1.0"),
+        (["--set", "factor=1", "--set", "factor=2"], "--set factor=2 contradicts factor = 1"),
+        (["--set", "distance=cosine"], "write --distance cosine"),
+    ],
+)
+def test_contradictions_are_refused(
+    options: list[str], message: str, digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    run = tmp_path / "run"
+    assert message in refused(
+        lossmith("train", digits, "--out", run, "--loss", "contrastive", *options)
+    )
+
+
+def test_a_wrong_choice_is_told_with_the_right_ones(lossmith: Command) -> None:
+    said = refused(lossmith("train", "mnist5k", "--out", "run", "--preset", "fast"))
+    assert "'fast' is not one of 'default', 'lab'" in said
+
+
+def test_another_image_size_is_refused_when_a_training_goes_on(
+    run: Path, digits: Path, lossmith: Command
+) -> None:
+    command = ["train", digits, "--out", run, "--resume", "--image-size"]
+    assert "was started with image_size '8 x 8'" in refused(lossmith(*command, "16"))
+    assert lossmith(*command, "8").exit_code == 0
+
+
+def test_the_list_is_not_cut_in_a_narrow_terminal() -> None:
+    from typer.testing import CliRunner
+
+    from lossmith_cli.app import app
+
+    shown = CliRunner().invoke(app, ["list"], env={"COLUMNS": "80"}).stdout
+    assert "…" not in shown
+    for choice in ("'euclidean'", "'squared_euclidean'", "'manhattan'", "'cosine'"):
+        assert choice in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_ctrl_c_before_the_first_epoch_says_what_is_there(
+    digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    path = tmp_path / "my [bold] run"
+    ended = threading.Event()
+
+    def interrupt() -> None:
+        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            if ended.wait(0.001):
+                return
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread.start()
+    try:
+        result = lossmith("train", digits, "--out", path, *FAST)
+    finally:
+        ended.set()
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+    assert result.exit_code == 130, result.output
+    assert f"lossmith train {digits} --out '{path}' --resume" in result.stderr
+    assert "kept" not in result.stderr
+    assert json.loads((path / "config.json").read_text())["data"]["source"] == str(digits)

@@ -1,0 +1,25 @@
+"""The checker, which knows nothing of the oracles, finds no fault in the catalogue."""
+
+import pytest
+
+from contract import cases
+from contract.cases import CASES, Case, each
+from lossmith.checker.inspection import inspect
+from lossmith.checker.settings import Settings
+
+KINDS = {
+    cases.real_numbers: "regression",
+    cases.signs_and_scores: "plus_minus",
+    cases.classes_and_vectors: "embedding",
+    cases.labels_and_distances: "distance",
+}
+CATALOGUE = [case for case in CASES if type(case.loss).__module__.startswith("lossmith.")]
+
+
+@each(CATALOGUE)
+def test_the_checker_finds_no_fault(case: Case) -> None:
+    if case.inputs not in KINDS:
+        pytest.fail(f"KINDS does not say what kind of target {case.inputs.__name__} makes.")
+    same = getattr(case.loss, "same", None)
+    findings = inspect(case.loss, Settings(KINDS[case.inputs], same=same, time_limit=600)).findings
+    assert [str(finding) for finding in findings if finding.severity != "information"] == []

@@ -1,0 +1,70 @@
+"""A formula that fails says in which loss, for which shapes, and what formulas are made of."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import lossmith as ls
+
+EMBEDDINGS = np.ones((4, 2, 3), "float32")
+LABELS = np.array([0, 1, 1, 0])
+
+
+@ls.loss
+def missing_key(y_true, y_pred):
+    return {"error": y_true - y_pred}["eror"]
+
+
+def test_the_error_of_a_formula_stays_and_is_explained():
+    with pytest.raises(KeyError) as raised:
+        missing_key(np.zeros((4, 1)), np.zeros(4))
+    (note,) = raised.value.__notes__
+    assert "the formula of `missing_key`" in note
+    assert "y_true of shape (4, 1) and y_pred of shape (4, 1)" in note
+    assert "ops.abs for np.abs, ops.where for `if`" in note
+
+
+@ls.loss
+def branching(y_true, y_pred):
+    if ops.sum(y_pred) > 0:
+        return y_true - y_pred
+    return y_pred - y_true
+
+
+def test_a_formula_that_branches_on_a_tensor(backend):
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Activation("linear")])
+    model.compile(loss=branching)
+    eager = backend == "torch"  # where Keras compiles no step unless it is asked to
+    refused = pytest.raises(TypeError, match=r"formula of `branching`.*ops.where for `if`")
+    with contextlib.nullcontext() if eager else refused:
+        assert model.evaluate(np.array([[3.0]]), np.array([1.0]), verbose=0) == -2
+
+
+@pytest.mark.parametrize("loss", [ls.losses.huber, ls.losses.modified_huber], ids=str)
+def test_structures_for_a_formula_of_one_output(loss):
+    structure = {"a": np.ones(4, "float32"), "b": np.ones(4, "float32")}
+    with pytest.raises(
+        TypeError, match=r"structures of tensors.* Several outputs take a loss each"
+    ):
+        loss(structure, structure)
+
+
+@ls.loss(targets="pair")
+def of_distances(y_true, y_pred):
+    return ops.square(y_pred)
+
+
+@ls.loss(targets="pair")
+def missing_key_of_pairs(y_true, y_pred):
+    return {"distance": y_pred}["distanc"]
+
+
+def test_embeddings_for_a_formula_of_distances():
+    with pytest.raises(ValueError, match=r"per pair, \(4,\)\. y_pred holds the two embeddings"):
+        of_distances(LABELS, EMBEDDINGS)
+    with pytest.raises(KeyError) as raised:
+        missing_key_of_pairs(LABELS, EMBEDDINGS)
+    assert "begin with their distance" in raised.value.__notes__[-1]
