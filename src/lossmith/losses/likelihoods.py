@@ -76,7 +76,8 @@ class LaplaceLikelihood(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The negative log-density of each error."""
-        return backend.absolute(y_pred - y_true) / self.scale + _log(self.scale, y_pred) + math.log(2.0)
+        size = backend.absolute(y_pred - y_true) / self.scale
+        return size + _log(self.scale, y_pred) + math.log(2.0)
 
 
 class CauchyLikelihood(Loss):
