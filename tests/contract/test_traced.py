@@ -31,7 +31,7 @@ def test_most_losses_have_such_hyperparameters():
 
 
 @each(REAL)
-def test_a_tensor_gives_what_the_number_gives(case):
+def test_a_tensor_gives_what_the_number_gives(case, backend):
     loss, values = case.other(), real_changes(case)
     y_true, y_pred = case.batch()
     labels, predictions = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -39,12 +39,10 @@ def test_a_tensor_gives_what_the_number_gives(case):
     names = list(values)
 
     def evaluate(p, *tensors):
-        return traced(case.loss(**{**case.changed}), dict(zip(names, tensors, strict=True)))(
-            labels, p
-        )
+        return traced(loss, dict(zip(names, tensors, strict=True)))(labels, p)
 
     tensors = [ops.convert_to_tensor(each, "float32") for each in values.values()]
-    step = compiled(evaluate)
+    step = evaluate if backend == "torch" else compiled(evaluate)
     np.testing.assert_allclose(to_numpy(step(predictions, *tensors)), expected[0], rtol=2e-5)
     result = value_and_gradient(lambda p: step(p, *tensors), y_pred)
     np.testing.assert_allclose(result[1], expected[1], rtol=2e-4, atol=1e-6)

@@ -109,6 +109,13 @@ def operand(array: np.ndarray) -> Any:
     return keras.ops.convert_to_tensor(array) if keras.backend.backend() == "torch" else array
 
 
+def like(value: Any, tensor: Any) -> Any:
+    """A number, an array or a tensor, with all its digits, in the dtype of another tensor."""
+    if keras.backend.backend() == "tensorflow" and isinstance(value, int | float):
+        value = np.asarray(value, "float64")  # it would make a float32 tensor of a number first
+    return keras.ops.convert_to_tensor(value, dtype=tensor.dtype)
+
+
 def mask_of(tensor: Any) -> Any:
     """The mask that Keras' layers have attached to a tensor, `None` if there is none."""
     return get_keras_mask(tensor)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from lossmith.core import declaration, evaluation, numerics
+from lossmith.core import backend, declaration, evaluation
 from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
 from lossmith.core.base import Loss
@@ -47,7 +47,7 @@ class Weighted(Loss, package=_PACKAGE):
 
     def _compute(self, *inputs: Any) -> Any:
         value = evaluation.evaluate(self.loss, *inputs)
-        return numerics.like(self.weight, value) * value
+        return backend.like(self.weight, value) * value
 
     def _with(self, changes: dict[str, Any]) -> "Weighted":
         """The dtype is that in which the loss is computed."""
@@ -186,7 +186,7 @@ class UncertaintyWeighted(Loss, package=_PACKAGE):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The weighted values and the price of the scale."""
         values = self.loss.values(y_true, y_pred)
-        scale = numerics.like(self.scale, values)
+        scale = backend.like(self.scale, values)
         return 0.5 * values / ops.square(scale) + ops.log(scale)
 
 

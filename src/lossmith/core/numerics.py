@@ -6,8 +6,6 @@ that of a square root at 0. The functions here have the same finite one on each.
 
 from typing import Any
 
-import numpy as np
-
 from lossmith.core.backend import keras
 
 ops = keras.ops
@@ -48,13 +46,6 @@ def directions(vectors: Any) -> tuple[Any, Any]:
     exists = ops.greater(length, 0)
     unit = scaled / ops.where(exists, length, ops.ones_like(length))
     return unit, ops.cast(exists[..., 0], vectors.dtype)
-
-
-def like(value: Any, tensor: Any) -> Any:
-    """A number, an array or a tensor in the dtype of another tensor."""
-    # TensorFlow makes a float32 tensor of a Python number first.
-    value = np.asarray(value, "float64") if isinstance(value, int | float) else value
-    return ops.convert_to_tensor(value, dtype=tensor.dtype)
 
 
 def expm1_ratio(x: Any) -> Any:

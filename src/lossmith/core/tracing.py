@@ -47,7 +47,8 @@ def traced(loss: "Loss", values: Mapping[str, Any]) -> "Loss":
 
     The result is called like any loss, inside or outside of a compiled step, and can be
     differentiated (and, on JAX, mapped with `vmap`) with respect to the tensors. They are taken as
-    they are: neither validated nor saved. The result has no hash and is made anew in each trace.
+    they are: neither validated nor saved. The result has no hash and is made anew in each trace;
+    `torch.compile` cannot look into how it is made, and breaks its graph there.
 
     Args:
         loss: a loss.

@@ -16,8 +16,8 @@ import annotated_types as at
 import numpy as np
 
 from lossmith.core import Array, Loss, NonNegative, Positive
-from lossmith.core.backend import keras
-from lossmith.core.numerics import directions, hinge, like, square_root
+from lossmith.core.backend import keras, like
+from lossmith.core.numerics import directions, hinge, square_root
 from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops

@@ -17,8 +17,7 @@ import annotated_types as at
 import numpy as np
 
 from lossmith.core import Loss, Positive, backend, numerics
-from lossmith.core.backend import keras
-from lossmith.core.numerics import like
+from lossmith.core.backend import keras, like
 
 ops = keras.ops
 AdaptiveShape: TypeAlias = Annotated[float, at.Ge(0), at.Le(2)]
