@@ -60,7 +60,7 @@ class _Centres(Loss, package="lossmith.losses"):
                 f"{self.name}: the embeddings have {y_pred.shape[-1]} dimensions and the centres "
                 f"{centres.shape[-1]}; the shape of the centres is (classes, dimensions)."
             )
-        cosines = ops.matmul(directions(y_pred)[0], ops.transpose(directions(centres)[0]))
+        cosines = directions(y_pred)[0] @ ops.transpose(directions(centres)[0])
         own = ops.one_hot(y_true, centres.shape[0], dtype=y_pred.dtype)
         return cosines, own
 
