@@ -232,5 +232,5 @@ def _log_1_plus_sum(exponents: Any, weights: Any) -> Any:
     """`log(1 + sum_i w_ij exp(e_ij))` for each column."""
     present = weights > 0
     logarithm = ops.log(ops.where(present, weights, ops.ones_like(weights)))
-    terms = ops.where(present, exponents + logarithm, -1e30)
+    terms = ops.where(present, exponents + logarithm, ops.full_like(exponents, -1e30))
     return ops.logsumexp(ops.concatenate([ops.zeros_like(terms[:1]), terms], axis=0), axis=0)
