@@ -103,6 +103,50 @@ def over_the_samples(y_true, y_pred):
     return ops.mean(ops.square(y_true - y_pred), axis=0)
 
 
+@wrong("LSM207", "binary")
+def negatives_of_every_label(y_true, y_pred):
+    p = ops.clip(y_pred, 1e-7, 1 - 1e-7)
+    return -ops.mean(5.0 * y_true * ops.log(p) + (1 + y_true) * ops.log(1 - p), axis=-1)
+
+
+@wrong("LSM207", "plus_minus")
+def square_of_the_margin(y_true, y_pred):
+    return ops.mean(ops.square(ops.maximum(y_true * y_pred - 1.0, 0.0)), axis=-1)
+
+
+@wrong("LSM209", "plus_minus")
+def hinge_without_its_floor(y_true, y_pred):
+    return ops.mean(1.0 - y_true * y_pred, axis=-1)
+
+
+@wrong("LSM206", "pair")
+def margin_of_pairs_without_hinge(y_true, y_pred):
+    same = ops.reshape(y_true, (-1,))
+    d = ops.sqrt(ops.sum(ops.square(y_pred[:, 0] - y_pred[:, 1]), axis=-1) + 1e-6)
+    return same * ops.square(d) + (1 - same) * ops.square(1.0 - d)
+
+
+def _squares_and_same(y_true, y_pred):
+    labels = ops.reshape(y_true, (-1,))
+    square = ops.sum(ops.square(y_pred[:, None] - y_pred[None, :]), axis=-1)
+    return square, ops.cast(labels[:, None] == labels[None, :], "float32")
+
+
+@wrong("LSM207", "embedding")
+def others_rewarded_nearby(y_true, y_pred):
+    square, same = _squares_and_same(y_true, y_pred)
+    far = ops.square(ops.relu(1.0 - ops.sqrt(square + 1e-6)))
+    return ops.mean(same * square - (1.0 - same) * far, axis=-1)
+
+
+@wrong("LSM210", "embedding")
+def left_out_with_the_wrong_sign(y_true, y_pred):
+    square, same = _squares_and_same(y_true, y_pred)
+    itself = ops.eye(ops.shape(square)[0])
+    log_share = -square - ops.logsumexp(-square + 1e9 * itself, axis=-1, keepdims=True)
+    return -ops.sum((same - itself) * log_share, axis=-1)
+
+
 @wrong("LSM308", "survival")
 def running_total(y_true, y_pred):
     risk = ops.reshape(y_pred, (-1,))
@@ -272,6 +316,38 @@ def test_a_loss_that_needs_another_kind_of_target_is_told_which() -> None:
     (finding,) = inspect(of_pairs, Settings("regression")).findings
     assert finding.rule.code == "LSM902"
     assert "'pair'" in finding.remedy
+
+
+def test_a_loss_of_entries_is_no_loss_of_embeddings() -> None:
+    found = inspect(lambda y_true, y_pred: ops.square(y_true - y_pred), Settings("embedding"))
+    assert [finding.rule.code for finding in found.findings] == ["LSM902"]
+
+
+def test_a_loss_that_raises_on_everything_is_not_blamed_on_the_last_kind_tried() -> None:
+    def broken(y_true, y_pred):
+        raise KeyError("my own words")
+
+    (finding,) = inspect(broken, Settings()).findings
+    assert finding.rule.code == "LSM901"
+    assert "no kind of target" in finding.message
+    assert "my own words" in finding.message
+
+
+@pytest.mark.parametrize("returned", [None, "text"])
+def test_a_loss_that_returns_no_tensor_is_told_what_it_returns(returned) -> None:
+    (finding,) = inspect(lambda y_true, y_pred: returned, Settings("regression")).findings
+    assert f"returns {returned!r}" in finding.message
+
+
+@pytest.mark.parametrize(("sign", "meaning"), [(1, "an earlier event"), (-1, "a later event")])
+def test_the_card_says_what_a_higher_score_of_survival_means(sign, meaning) -> None:
+    def ranking(y_true, y_pred):
+        time, event, risk = y_true[:, 0], y_true[:, 1], sign * ops.reshape(y_pred, (-1,))
+        later = ops.cast(time[None, :] > time[:, None], "float32") * event[:, None]
+        return ops.sum(ops.softplus(risk[None, :] - risk[:, None]) * later, axis=1)
+
+    card = inspect(ranking, Settings("survival")).card
+    assert card.rows["a higher score means"].value == meaning
 
 
 def test_a_batch_tells_the_kind_of_target() -> None:

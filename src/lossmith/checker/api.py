@@ -13,7 +13,7 @@ from lossmith.checker.context import close
 from lossmith.checker.inspection import settle
 from lossmith.checker.processes import Probed, probe_backends, probe_here
 from lossmith.checker.report import BackendResult, Card, Evidence, Finding, Report
-from lossmith.checker.settings import TARGETS, Entry, Settings, Target
+from lossmith.checker.settings import FAMILIES, TARGETS, Entry, Settings, Target
 from lossmith.checker.subject import describe, name_of
 from lossmith.checker.transport import NotTransportableError
 from lossmith.core.backend import installed_backends
@@ -55,7 +55,8 @@ def check(
         y_pred: the predictions that go with it.
         target: what y_true and y_pred are, one of `lossmith.checker.settings.TARGETS`.
         model: the model that the loss is for: its last activation and output shape are looked at.
-        family: the family whose identities must hold, such as `"huber"`, `"pinball"` or `"dice"`.
+        family: the family whose identities must hold, one of
+            `lossmith.checker.settings.FAMILIES`: `"huber"`, `"pinball"`, `"dice"` and others.
         same: the label of pairs that are the same, 0 or 1.
         redescending: large errors are left without gradient on purpose.
         adversarial: the loss has no floor on purpose.
@@ -74,7 +75,7 @@ def check(
         The report; `report.ok` is false if there is an error that is not waived.
 
     Raises:
-        ValueError: for an unknown target, backend, label or code, or half a batch.
+        ValueError: for an unknown target, family, backend, label or code, or a batch that is none.
         lossmith.checker.subject.SubjectError: if the loss cannot be found or is none.
     """
     started = time.perf_counter()
@@ -120,6 +121,10 @@ def _validate(settings: Settings, backends: Sequence[str], codes: Iterable[str])
         raise ValueError(f"same must be the label 0 or 1; got {settings.same!r}.")
     if (settings.y_true is None) != (settings.y_pred is None):
         raise ValueError("Give y_true and y_pred together, or neither.")
+    if settings.y_true is not None:
+        _validate_batch(np.asarray(settings.y_true), np.asarray(settings.y_pred))
+    if settings.family is not None and settings.family.lower() not in FAMILIES:
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}; got {settings.family!r}.")
     if settings.domain is not None and not settings.domain[0] < settings.domain[1]:
         raise ValueError(f"domain must be (lowest, highest); got {settings.domain!r}.")
     if not settings.time_limit > 0:
@@ -133,6 +138,19 @@ def _validate(settings: Settings, backends: Sequence[str], codes: Iterable[str])
     for code in codes:
         if not any(known.startswith(code) for known in rules.RULES):
             raise ValueError(f"No rule is called {code!r}; rules are LSM101, LSM102, ...")
+
+
+def _validate_batch(y_true: np.ndarray, y_pred: np.ndarray) -> None:
+    for name, array in (("y_true", y_true), ("y_pred", y_pred)):
+        if array.dtype.kind in "OSU":
+            raise ValueError(f"{name} must hold numbers; got the dtype {array.dtype}.")
+        if array.ndim == 0 or not array.size:
+            raise ValueError(f"{name} must hold a row at least; got the shape {array.shape}.")
+    if len(y_true) != len(y_pred):
+        raise ValueError(
+            "y_true and y_pred must have a row for each sample; got the shapes "
+            f"{y_true.shape} and {y_pred.shape}."
+        )
 
 
 def _seen_with(settings: Settings, model: Any) -> Settings:

@@ -13,6 +13,7 @@ from lossmith.checker.probes.hyperparameters import larger, rebuilt
 from lossmith.checker.report import Card, CardRow
 from lossmith.checker.targets import UNDER_LINKS
 
+_STEPS = 40
 _WORDS = {
     "pull": "pulls together",
     "push": "pushes apart",
@@ -24,7 +25,7 @@ _WORDS = {
 def measure(context: Context) -> Card:
     """Return the card of a loss; a property that cannot be measured is left out."""
     rows: dict[str, CardRow] = {}
-    for part in (_batch, _at_perfect, _regression, _binary, _pairs, _effects):
+    for part in (_batch, _at_perfect, _regression, _binary, _pairs, _survival, _effects):
         try:
             rows.update(part(context))
         except Exception as error:
@@ -113,6 +114,28 @@ def _pairs(context: Context) -> Iterator[tuple[str, CardRow]]:
         return
     for label, pull in pairs.directions(context).items():
         yield f"pairs of label {label}", CardRow(_WORDS[pull], "distances from 0.02 to 4")
+
+
+def _survival(context: Context) -> Iterator[tuple[str, CardRow]]:
+    """Which way scores are ordered after a few steps along the gradient."""
+    if context.problem.kind != "survival" or not context.random.finite:
+        return
+    y, p = context.problem.y_true, context.problem.y_pred
+    for _ in range(_STEPS):
+        slopes = context.evaluator.reduced(y, p).slopes
+        if slopes.shape != p.shape or not np.any(slopes):
+            break
+        p = (p - 0.1 * slopes / np.abs(slopes).max()).astype("float32")
+    time, event, score = y[:, 0], y[:, 1], p.reshape(len(p), -1)[:, 0]
+    known = (time[:, None] < time[None, :]) & (event[:, None] == 1)
+    earlier_higher = float(np.mean((score[:, None] > score[None, :])[known]))
+    meaning = "an earlier event" if earlier_higher > 0.5 else "a later event"
+    share = max(earlier_higher, 1 - earlier_higher)
+    yield (
+        "a higher score means",
+        CardRow(meaning if share > 0.7 else "neither an earlier nor a later event",
+                f"the order after {_STEPS} steps along the gradient"),
+    )  # fmt: skip
 
 
 def _effects(context: Context) -> Iterator[tuple[str, CardRow]]:

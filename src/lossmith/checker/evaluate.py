@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from lossmith.checker.programs import Program, compiled, compiled_step, with_gradient
 from lossmith.checker.settings import Entry
 from lossmith.core import Loss
 from lossmith.core.backend import keras
 
 _WARM = 12
 """Calls with one shape after which TensorFlow compiles: eager calls are slow, traces slower."""
-
-Program = Callable[..., tuple[Any, ...]]
-"""Returns a value and its gradient; on JAX also what the formula returned, if it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ class Evaluator:
             if self.backend == "jax" and self.not_compilable is None:
                 return [self.reduced(*batches[0]), *map(self._traced, batches[1:])]
             try:
-                step = _compiled_step(self.backend, self._reduced, batches[0])
+                step = compiled_step(self.backend, self._reduced, batches[0])
             except Exception as error:
                 return [failed(error) for _ in batches]
             return [_attempt(step, batch) for batch in batches]
@@ -193,6 +191,17 @@ class Evaluator:
             except Exception as error:
                 return failed(error)
         return Observation(np.full((), np.nan), None)
+
+    def returns(self, y_true: Any, y_pred: Any) -> str:
+        """What a loss returns if that is no tensor, in words; else, or if it raises, nothing."""
+        loss = self.original
+        formula = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        try:
+            value = formula(_tensor(y_true), _tensor(y_pred))
+        except Exception:
+            return ""
+        no_tensor = value is None or isinstance(value, str | dict | list | tuple)
+        return f"{value!r}"[:80] if no_tensor else ""
 
     def _reduced(self, y_true: Any, y_pred: Any) -> Any:
         return self.loss(y_true, y_pred)
@@ -234,7 +243,7 @@ class Evaluator:
                 except Exception as error:
                     self.not_compilable = failed(error).error
             try:
-                return _observe(_with_gradient(self.backend, function), arrays)
+                return _observe(with_gradient(self.backend, function), arrays)
             except Exception as error:
                 return failed(error)
 
@@ -247,8 +256,8 @@ class Evaluator:
         key = (shapes[0], shapes == self._first)
         if key not in self._programs:
             beside = self._unreduced if key == ("reduced", True) else None
-            program = _with_gradient(self.backend, function, beside)
-            self._programs[key] = _compiled(self.backend, program)
+            program = with_gradient(self.backend, function, beside)
+            self._programs[key] = compiled(self.backend, program)
         return self._programs[key]
 
 
@@ -313,85 +322,3 @@ def _numpy(tensor: Any) -> np.ndarray:
     if hasattr(tensor, "detach"):
         tensor = tensor.detach()
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(tensor)))
-
-
-def _with_gradient(backend: str, function: Any, beside: Any = None) -> Program:
-    """Make a program that returns the value of `function` and d(sum of it)/d(second argument)."""
-    if backend == "jax":
-        return _jax_program(function, beside)
-    return {"tensorflow": _tensorflow_program, "torch": _torch_program}[backend](function)
-
-
-def _jax_program(function: Any, beside: Any) -> Program:
-    import jax
-    import jax.numpy as jnp
-
-    def total(y_pred: Any, y_true: Any, *more: Any) -> tuple[Any, Any]:
-        value = jnp.asarray(function(y_true, y_pred, *more))
-        return jnp.sum(value.astype("float32")), (value, _if_it_runs(beside, y_true, y_pred))
-
-    def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, ...]:
-        (_, (value, other)), gradient = jax.value_and_grad(total, has_aux=True)(
-            y_pred, y_true, *more
-        )
-        return value, gradient, other
-
-    return program
-
-
-def _if_it_runs(function: Any, *arrays: Any) -> Any:
-    try:
-        return None if function is None else keras.ops.convert_to_tensor(function(*arrays))
-    except Exception:  # the reduced loss may run where what it is made of does not
-        return None
-
-
-def _tensorflow_program(function: Any) -> Program:
-    import tensorflow as tf
-
-    def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, Any]:
-        with tf.GradientTape() as tape:
-            tape.watch(y_pred)
-            value = tf.convert_to_tensor(function(y_true, y_pred, *more))
-            total = tf.reduce_sum(tf.cast(value, "float32"))
-        return value, tape.gradient(total, y_pred)
-
-    return program
-
-
-def _torch_program(function: Any) -> Program:
-    import torch
-
-    def program(y_true: Any, y_pred: Any, *more: Any) -> tuple[Any, Any]:
-        y_pred = y_pred.detach().clone().requires_grad_(True)
-        value = torch.as_tensor(function(y_true, y_pred, *more))
-        if not value.requires_grad:
-            return value, None
-        return value, torch.autograd.grad(value.float().sum(), y_pred, allow_unused=True)[0]
-
-    return program
-
-
-def _compiled(backend: str, program: Any) -> Any:
-    if backend == "jax":
-        import jax
-
-        return jax.jit(program)
-    import tensorflow as tf
-
-    return tf.function(program, autograph=False)
-
-
-def _compiled_step(backend: str, function: Any, batch: tuple[Any, Any]) -> Any:
-    if backend == "jax":
-        import jax
-
-        return jax.jit(function)
-    if backend == "torch":
-        return function
-    import tensorflow as tf
-
-    signature = [
-        tf.TensorSpec((None, *np.shape(array)[1:]), np.asarray(array).dtype) for array in batch
-    ]
-    return tf.function(function, input_signature=signature, autograph=False)

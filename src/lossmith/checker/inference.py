@@ -1,7 +1,7 @@
 """Which kind of target a loss is tried with, and in which shape."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
@@ -64,11 +64,25 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
     if settings.target is not None:
         return _given(evaluator, settings, settings.target)
     known = _from_batch(settings) or _from_loss(evaluator)
+    tried = []
     for kind in (known,) if known else _ORDER:
-        choice = _given(evaluator, settings, kind, certain=False)
-        if choice.context is not None:
-            return replace(choice, inferred=True)
-    return replace(choice, target=known or "unknown", inferred=True)
+        tried.append(_given(evaluator, settings, kind, certain=False))
+        if tried[-1].context is not None:
+            return replace(tried[-1], inferred=True)
+    findings = tried[0].findings if known else [_on_no_target(tried)]
+    return replace(tried[0], target=known or "unknown", inferred=True, findings=findings)
+
+
+def _on_no_target(tried: Sequence[Choice]) -> Finding:
+    """The finding of the first kind that was tried, which stands for all of them."""
+    first = tried[0].findings[0]
+    kinds = ", ".join(choice.target for choice in tried)
+    return replace(
+        first, message=f"The loss runs with no kind of target that was tried ({kinds}). "
+        f"{first.message}",
+        remedy="name the kind, `target=`, or give a batch of your own, `check(loss, y_true, "
+        "y_pred)`, if it needs other shapes",
+    )  # fmt: skip
 
 
 def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool = True) -> Choice:
@@ -331,6 +345,9 @@ def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Sett
     shapes = f"y_true {problem.y_true.shape} and y_pred {problem.y_pred.shape}"
     rule = rules.TARGET_UNFIT if others else rules.RAISES
     message = f"The loss raises on the inputs of target={kind!r} ({shapes}): {seen.error}"
+    returned = evaluator.returns(problem.y_true, problem.y_pred)
+    if returned:
+        message = f"The loss returns {returned} instead of a tensor."
     advice = (
         f"it runs with target={', '.join(map(repr, others[:4]))}; otherwise give a batch of your "
         "own, `check(loss, y_true, y_pred)`"
@@ -344,9 +361,12 @@ def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Sett
 
 
 def _size_that_runs(evaluator: Evaluator, kind: Target, settings: Settings) -> int:
-    """A batch size that the loss takes although it does not take another; 0 if there is none."""
+    """A batch size that the loss takes although it does not take another; 0 if there is none.
+
+    One row does not count: it is broadcast against anything.
+    """
     problem = build(kind, settings.seed)
-    for size in (8, 16, 32, 64, 100, 128, 10, 4, 1):
+    for size in (8, 16, 32, 64, 100, 128, 10, 4):
         y, p = (
             np.resize(array, (size, *array.shape[1:])) for array in (problem.y_true, problem.y_pred)
         )

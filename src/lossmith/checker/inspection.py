@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from lossmith.checker.probes import (
     pairs,
     reach,
     scan,
+    scores,
 )
 from lossmith.checker.probes import hyperparameters as hyper
 from lossmith.checker.report import BackendResult, Card, Finding
@@ -34,16 +34,19 @@ PROBES: dict[str, Probe] = {
     "finite": finite.probe_finite,
     "connected": gradient.probe_connected,
     "plateau": gradient.probe_plateau,
+    "drowned": gradient.probe_drowned,
     "scan": scan.probe_scan,
     "gradcheck": scan.probe_gradcheck,
     "path": direction.probe_path,
-    "every class": direction.probe_every_class,
+    "every class": scores.probe_every_class,
     "floor": direction.probe_floor,
     "descent": direction.probe_descent,
     "boxes": direction.probe_boxes,
-    "scores": direction.probe_scores,
+    "survival scores": scores.probe_survival_scores,
+    "scores of labels": scores.probe_scores_of_labels,
     "pairs": pairs.probe_pairs,
     "embedding": pairs.probe_embedding,
+    "arrangement": pairs.probe_arrangement,
     "rows": batch.probe_rows,
     "weights": batch.probe_weights,
     "order": batch.probe_order,
@@ -197,8 +200,3 @@ def _is_smooth(context: Context, case: Case) -> bool:
     return all(
         seen.gradient is not None and close(seen.gradient, gradient, 0.05) for seen in beside
     )
-
-
-def with_note(finding: Finding, note: str) -> Finding:
-    """The finding with a note put before its message."""
-    return replace(finding, message=f"{note}: {finding.message}")

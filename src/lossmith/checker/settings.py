@@ -22,6 +22,11 @@ Target = Literal[
     "sequence",
 ]
 TARGETS: tuple[Target, ...] = get_args(Target)
+FAMILIES = (
+    "pinball", "quantile", "huber", "focal", "crossentropy", "cross_entropy", "dice", "iou",
+    "jaccard", "tversky",
+)  # fmt: skip
+"""The families whose identities are known."""
 
 
 @dataclass(frozen=True)

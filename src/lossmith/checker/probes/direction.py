@@ -72,6 +72,10 @@ def _along(context: Context, start: np.ndarray) -> Finding | None:
                 remedy=_SIGNS,
                 severity=context.directed,
             )
+        rise = float(curve[-1]) - (float(curve.min()) if problem.link != "identity" else
+                                   float(wrong_half.max()))  # fmt: skip
+        if rise > 0.15 * spread and spread > 1e-7:
+            return _dear_end(context, row if per_row else None, float(curve[-1]), rise)
         if wrong_half.max() - wrong_half[0] > 0.2 * spread and not context.settings.redescending:
             return rules.finding(
                 rules.NOT_MONOTONE,
@@ -85,35 +89,28 @@ def _along(context: Context, start: np.ndarray) -> Finding | None:
     return None
 
 
+def _dear_end(context: Context, row: int | None, cost: float, rise: float) -> Finding:
+    """The finding that the surest right predictions cost more than less sure ones.
+
+    Labels that are smoothed want a little less than certainty, and scores that are squares of an
+    error a little less than infinity; both are allowed for.
+    """
+    problem, perfect = context.problem, context.problem.perfect
+    chosen = slice(None) if row is None else slice(row, row + 1)
+    what = "the batch" if row is None else f"label {_label(problem.y_true[row])}"
+    kinds = "less sure ones" if problem.link != "identity" else "any wrong one"
+    return rules.finding(
+        rules.WRONG_MINIMUM,
+        f"For {what} the surest right prediction costs {cost:.4g}, {rise:.4g} more than {kinds}.",
+        context.evidence(problem.y_true[chosen], None if perfect is None else perfect[chosen]),
+        consequence="training stops short of the right answer, or turns away from it",
+        remedy=f"{_SIGNS}: `1 - y_true` where a label has no part in a term",
+        severity=context.directed,
+    )
+
+
 def _label(row: np.ndarray) -> str:
     return str(np.asarray(row).ravel()[:6].tolist())
-
-
-def probe_every_class(context: Context) -> Iterator[Finding]:
-    """High scores for every class cost more than a high score for the right one only."""
-    problem = context.problem
-    several = "categorical" in problem.kind and problem.kind.endswith("logits")
-    if not several or context.settings.adversarial or problem.perfect is None:
-        return
-    everything = np.full_like(problem.perfect, problem.perfect.max())
-    all_high, right = (_cheapest(context, scores) for scores in (everything, problem.perfect))
-    if all_high - right < 1e-3 * (context.random.scalar - right):
-        yield rules.finding(
-            rules.WRONG_MINIMUM,
-            f"High scores for every class at once cost {all_high:.4g}, no more than the right "
-            f"answer ({right:.4g}).",
-            context.evidence(problem.y_true, everything),
-            consequence="all scores grow together, and the model tells no class from another",
-            remedy="normalise over the classes with log_softmax, or add the term of the classes "
-            "that are wrong",
-            severity=context.directed,
-        )
-
-
-def _cheapest(context: Context, scores: np.ndarray) -> float:
-    """The lowest cost of these scores at any scale: smoothed labels want no infinite ones."""
-    scaled = [(scores * scale).astype("float32") for scale in (0.03, 0.1, 0.3, 1.0)]
-    return min(context.evaluator.reduced(context.problem.y_true, p).scalar for p in scaled)
 
 
 def probe_floor(context: Context) -> Iterator[Finding]:
@@ -203,30 +200,6 @@ def _perfect_boxes(context: Context) -> Iterator[Finding]:
             remedy="clip widths and heights at 0 before multiplying them",
             severity="warning",
         )
-
-
-def probe_scores(context: Context) -> Iterator[Finding]:
-    """A survival loss does not fall without end as scores grow."""
-    problem = context.problem
-    if problem.kind != "survival" or context.settings.adversarial:
-        return
-    rng = np.random.default_rng(context.settings.seed)
-    for _ in range(4):
-        p = rng.normal(0, 1, problem.y_pred.shape).astype("float32")
-        for sign in (1, -1):
-            near, far = (context.evaluator.reduced(problem.y_true, np.float32(sign * k) * p)
-                         for k in (20, 40))  # fmt: skip
-            if far.finite_value and far.scalar < -10 and far.scalar < 1.7 * near.scalar:
-                yield rules.finding(
-                    rules.UNBOUNDED_BELOW,
-                    f"The loss falls without end as scores grow: {near.scalar:.4g}, then "
-                    f"{far.scalar:.4g} at twice the scores.",
-                    context.evidence(problem.y_true, np.float32(sign * 40) * p, far),
-                    consequence="training drives the scores apart in the wrong order, without end",
-                    remedy="minimise the negative log-likelihood: check its sign",
-                    severity=context.directed,
-                )
-                return
 
 
 def probe_descent(context: Context) -> Iterator[Finding]:

@@ -147,3 +147,26 @@ def _stuck_rows(context: Context, case: Case) -> int | None:
     best = context.per_row(case.y_true, problem.perfect).value
     flat_rows = (np.abs(slope).reshape(len(slope), -1).max(axis=1) == 0) & (cost > best + 1e-3)
     return int(np.argmax(flat_rows)) if flat_rows.any() else None
+
+
+def probe_drowned(context: Context) -> Iterator[Finding]:
+    """The value is not so large that float32 sees no change of the prediction in it."""
+    seen, problem = context.random, context.problem
+    if not seen.finite or not np.any(seen.slopes) or abs(seen.scalar) < 1e5:
+        return
+    size = np.abs(seen.slopes).max()
+    if seen.slopes.shape != problem.y_pred.shape:
+        return
+    step = (0.05 * seen.slopes / size).astype("float32")
+    beside = [context.evaluator.reduced(problem.y_true, problem.y_pred + k * step).scalar
+              for k in (-1, 1)]  # fmt: skip
+    if beside == [seen.scalar] * 2:
+        yield rules.finding(
+            rules.GRADIENT_MISMATCH,
+            f"On ordinary predictions the loss is {seen.scalar:.4g}, so large that moving them by "
+            "0.05 along the gradient leaves it as it is.",
+            context.evidence(problem.y_true, problem.y_pred, seen),
+            consequence="the loss that is logged says nothing, and what the terms that matter "
+            "add to it is lost",
+            remedy="look at the sign of the large constant that leaves entries out",
+        )

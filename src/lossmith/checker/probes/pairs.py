@@ -21,7 +21,7 @@ def probe_pairs(context: Context) -> Iterator[Finding]:
     if kind not in ("distance", "pair") or settings.adversarial or not context.random.finite:
         return
     pulls = directions(context)
-    yield from _mixed(context, pulls)
+    yield from _mixed(context)
     shown = context.evidence(context.problem.y_true, context.problem.y_pred, context.random)
     kinds = set(pulls.values())
     if kinds == {"pull"} or kinds == {"push"}:
@@ -57,11 +57,20 @@ def curve(context: Context, label: int) -> np.ndarray:
     """The loss of a pair of this label over `DISTANCES`."""
     if context.rowwise:
         d = DISTANCES.astype("float32")[:, None]
-        seen = context.per_row(np.full_like(d, label), d)
+        seen = context.per_row(np.full_like(d, label), _apart(context, d))
         return seen.value if seen.value.shape == DISTANCES.shape else np.full(len(DISTANCES), 0.0)
     y = np.full((ROWS, 1), label, "float32")
-    seen_each = context.batches([(y, np.full_like(y, d)) for d in DISTANCES])
+    seen_each = context.batches([(y, _apart(context, np.full_like(y, d))) for d in DISTANCES])
     return np.asarray([seen.scalar for seen in seen_each])
+
+
+def _apart(context: Context, d: np.ndarray) -> np.ndarray:
+    """Predictions for these distances `(N, 1)`: pairs that move apart at a right angle."""
+    if context.problem.kind == "distance":
+        return d
+    width = context.problem.y_pred.shape[-1]
+    here, aside = np.eye(2, width, dtype="float32")
+    return np.stack([np.broadcast_to(here, (len(d), width)), here + d * aside], axis=1)
 
 
 def _direction(values: np.ndarray) -> Pull:
@@ -75,12 +84,12 @@ def _direction(values: np.ndarray) -> Pull:
     return "pull" if rises > falls else "push"
 
 
-def _mixed(context: Context, pulls: dict[int, Pull]) -> Iterator[Finding]:
-    for label, pull in pulls.items():
-        if pull != "mixed" or context.problem.kind != "distance":
-            continue
+def _mixed(context: Context) -> Iterator[Finding]:
+    for label in (0, 1):
         values = curve(context, label)
         steps = np.diff(values)
+        if not _turns(context, values, steps):
+            continue
         minority = np.sign(steps) != np.sign(values[-1] - values[0])
         index = int(np.argmax(np.abs(steps) * minority))
         d = DISTANCES[[0, index, index + 1, -1]].astype("float32")
@@ -93,6 +102,15 @@ def _mixed(context: Context, pulls: dict[int, Pull]) -> Iterator[Finding]:
             remedy="a margin needs `ops.maximum(margin - d, 0)` before the square",
             severity=context.directed,
         )  # fmt: skip
+
+
+def _turns(context: Context, values: np.ndarray, steps: np.ndarray) -> bool:
+    """Whether a loss over `DISTANCES` turns around; a small price on long embeddings may."""
+    if context.problem.kind == "distance":
+        return _direction(values) == "mixed"
+    near = steps[DISTANCES[1:] <= 2.0]
+    rises, falls = near[near > 0].sum(), -near[near < 0].sum()
+    return bool(min(rises, falls) > 1e-4 + 0.1 * max(rises, falls))
 
 
 def _embedding_direction(context: Context, label: int) -> Pull:
@@ -135,7 +153,8 @@ def probe_embedding(context: Context) -> Iterator[Finding]:
             break
         p = p - 0.05 * seen.gradient / size
     after = _separation(y, p)
-    if all(new > 1.1 * old for new, old in zip(after, before, strict=True)):
+    growth = [new / old for new, old in zip(after, before, strict=True)]
+    if min(growth) > 1.02 and max(growth) > 1.1:
         yield rules.finding(
             rules.WRONG_DESCENT,
             "Following the gradient, items of one class move apart relative to the others "
@@ -145,6 +164,36 @@ def probe_embedding(context: Context) -> Iterator[Finding]:
             remedy=_LABELS,
             severity=context.directed,
         )
+
+
+def probe_arrangement(context: Context) -> Iterator[Finding]:
+    """Classes well apart cost no more than all items in one place, or than classes mixed up."""
+    problem = context.problem
+    if problem.kind != "embedding" or not context.random.finite_value:
+        return
+    y, axes = problem.y_true, np.eye(ROWS, problem.y_pred.shape[1])
+    apart, together = axes[y.astype(int)], axes[np.zeros(ROWS, dtype=int)]
+    mixed = axes[(np.arange(ROWS) + y) % 2]
+    best, costs = _cheapest(context, apart), {}
+    for name, rows in (("all items in one place", together), ("classes mixed up", mixed)):
+        costs[name] = _cheapest(context, rows)
+    name = min(costs, key=lambda each: costs[each])
+    if costs[name] < best - 1e-3 * max(1.0, abs(context.random.scalar)):
+        yield rules.finding(
+            rules.WRONG_MINIMUM,
+            f"With {name} the loss is {costs[name]:.4g}, with classes well apart {best:.4g}.",
+            context.evidence(y, context.problem.y_pred, context.random),
+            consequence="the model is rewarded for embeddings that tell no class from another",
+            remedy=_LABELS,
+            severity=context.directed,
+        )
+
+
+def _cheapest(context: Context, rows: np.ndarray) -> float:
+    """The lowest cost of an arrangement at several sizes, a little off the exact corners."""
+    noise = np.random.default_rng(context.settings.seed).normal(0, 1e-2, rows.shape)
+    scaled = [(scale * (rows + noise)).astype("float32") for scale in (0.3, 1.0, 3.0)]
+    return min(context.evaluator.reduced(context.problem.y_true, p).scalar for p in scaled)
 
 
 def _separation(y: np.ndarray, p: np.ndarray) -> tuple[float, float]:

@@ -67,7 +67,7 @@ def triplet_over_the_number_of_positives(y_true, y_pred):
     source="RElbers/info-nce-pytorch#17",
     confidence="low",
     witness=lambda loss: value(loss, LABELS, POINTS) != value(type(loss)(1.0), LABELS, POINTS),
-    declared={"batchwise": True, "family": "contrastive"},
+    declared={"batchwise": True},
 )
 class TemperatureOnTheNegativesOnly(keras.losses.Loss):
     def __init__(self, temperature=0.1, name="temperature_on_the_negatives_only", **options):
