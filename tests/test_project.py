@@ -21,7 +21,10 @@ PACKAGES = {folder.name for folder in SOURCES.iterdir() if (folder / "__init__.p
 MODULES = sorted(SOURCES.rglob("*.py"))
 LONGEST_FILE = 400
 
-HEAVY = ["PIL", "jinja2", "matplotlib", "mlxtend", "pandas", "rich", "scipy", "sklearn", "typer"]
+HEAVY = [
+    "PIL", "jinja2", "matplotlib", "mlxtend", "pandas", "rich", "scipy", "sklearn", "typer",
+    "usearch",
+]  # fmt: skip
 
 # A part may import itself and the parts of lower rows; the rows are those of the design.
 LAYERS = [
@@ -110,7 +113,7 @@ def test_imports_point_one_way() -> None:
 def test_every_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    optional = [extras[name] for name in ("tensorflow", "jax", "torch", "cli", "check")]
+    optional = [extras[name] for name in ("tensorflow", "jax", "torch", "cli", "check", "search")]
     declared = {
         re.split(r"[^\w.-]", requirement)[0].lower()
         for requirement in sum(optional, project["dependencies"])

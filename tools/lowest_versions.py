@@ -11,9 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def lowest_versions(pyproject: Path) -> list[str]:
-    """Turn every `name>=bound` of the library and its command line into `name==bound`."""
+    """Turn every `name>=bound` of the library, the command line and search into `name==bound`."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    requirements = project["dependencies"] + project["optional-dependencies"]["cli"]
+    extras = project["optional-dependencies"]
+    requirements = project["dependencies"] + extras["cli"] + extras["search"]
     return [requirement.replace(">=", "==") for requirement in requirements]
 
 

@@ -1,4 +1,4 @@
-"""The command line: `lossmith train`, `evaluate`, `verify`, `list` and `check`.
+"""The command line: `lossmith train`, `evaluate`, `verify`, `search`, `list` and `check`.
 
 It is a package of its own because importing anything of lossmith imports Keras, which takes
 seconds: help, the version and a mistyped option do not wait for it. `app`, `arguments`, `messages`

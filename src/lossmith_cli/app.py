@@ -262,6 +262,40 @@ def verify(
         verify_images(run, first, second, as_json)
 
 
+@app.command()
+def search(
+    run: RunArgument,
+    query: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")],
+    gallery: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Search among these images, as DATA of train."),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="How many images to find.")] = 5,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Show them in this new file (.png, .svg or .pdf)."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the images that are nearest to IMAGE, by the network of RUN.
+
+    Without --gallery they are those of the data that RUN was trained on. The first search embeds
+    them and keeps the result in RUN (gallery.npz); what was in a folder then is what is searched,
+    until that file is removed. Needs the extra `lossmith[search]`.
+
+    **Examples**
+
+        lossmith search runs/digits a.png --k 10 --picture nearest.png
+
+        lossmith search runs/photos one.jpg --gallery archive/ --json
+    """
+    with plain_errors():
+        with start_up():
+            from lossmith_cli.search import search_images
+
+        search_images(run, query, gallery, k, picture, as_json)
+
+
 @app.command("list")
 def list_losses(as_json: AsJson = False) -> None:
     """Show the losses with their hyperparameters, the ranges and the defaults.

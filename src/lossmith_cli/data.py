@@ -8,7 +8,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from lossmith.datasets import ImageFormat, LabelledImages, Split, load
+from lossmith.datasets import (
+    ImageFormat,
+    LabelledImages,
+    Split,
+    load,
+    read_image,
+    stretched_from,
+)
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import TrainingSettings
 from lossmith_cli.messages import note
@@ -39,6 +46,39 @@ def _load(source: str, size: tuple[int, int] | None) -> LabelledImages:
         # What is warned of is among the notes as well.
         warnings.simplefilter("ignore", UserWarning)
         return load(source, size)
+
+
+def load_images_for(source: str, run: RunFolder, wanted: ImageFormat) -> LabelledImages:
+    """Loads a data set for the network of a run.
+
+    Raises:
+        ValueError: If the images have another format than those of the training.
+    """
+    size = (wanted.height, wanted.width) if Path(source).is_dir() else None
+    data = load_images(source, size)
+    if data.image_format != wanted:
+        raise ValueError(
+            f"The network of {run.path} takes images of {wanted}; those of {source} are "
+            f"{data.image_format}."
+        )
+    return data
+
+
+def read_query(path: Path, wanted: ImageFormat) -> np.ndarray:
+    """Reads one image and says so if its proportions change.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read.
+    """
+    image = read_image(path, wanted)
+    size = stretched_from(path, wanted)
+    if size is not None:
+        note(
+            f"{path} is {size[0]} x {size[1]} (height x width) and is stretched to "
+            f"{wanted.height} x {wanted.width}: what it shows changes its proportions."
+        )
+    return image
 
 
 def describe(source: str, data: LabelledImages) -> dict[str, Any]:

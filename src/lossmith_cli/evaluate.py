@@ -5,7 +5,7 @@ from pathlib import Path
 from lossmith.datasets import LabelledImages
 from lossmith.siamese.runs import RunFolder
 from lossmith_cli import results
-from lossmith_cli.data import RunConfig, describe, load_images, split
+from lossmith_cli.data import RunConfig, describe, load_images_for, split
 from lossmith_cli.messages import note, out
 
 
@@ -25,17 +25,19 @@ def evaluate_run(
     network = run.load_network()
     images = _images_not_trained_on(source, run, config)
     evaluation = results.evaluate(network, images, pairs)
-    figures = evaluation.report()
+    figures, retrieval = evaluation.report(), evaluation.retrieval()
     if as_json:
-        out.print_json(data={"threshold": evaluation.threshold, **figures.to_dict()})
+        parts = {**figures.to_dict(), "retrieval": retrieval.to_dict()}
+        out.print_json(data={"threshold": evaluation.threshold, **parts})
     else:
         out.print(f"{len(images):,} images; same if the distance is < {evaluation.threshold:.4f}.")
-        results.print_report(figures)
+        results.print_report(figures, retrieval)
     if report is not None:
         results.write_html(
             report,
             evaluation,
             figures,
+            retrieval,
             title=f"{run_path.name} on {Path(source).name}",
             config=run.config(),
             history=run.history(),
@@ -44,14 +46,7 @@ def evaluate_run(
 
 
 def _images_not_trained_on(source: str, run: RunFolder, config: RunConfig) -> LabelledImages:
-    wanted = config.image_format
-    size = (wanted.height, wanted.width) if Path(source).is_dir() else None
-    data = load_images(source, size)
-    if data.image_format != wanted:
-        raise ValueError(
-            f"The network of {run.path} takes images of {wanted}; those of {source} are "
-            f"{data.image_format}."
-        )
+    data = load_images_for(source, run, config.image_format)
     if describe(source, data) == config.data:
         return split(data, config.settings).test
     note("These are other data than the training's: see to it that they share no image.")

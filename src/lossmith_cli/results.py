@@ -11,8 +11,16 @@ import numpy.typing as npt
 from rich.table import Table
 
 from lossmith.datasets import LabelledImages
+from lossmith.distances import Name as DistanceName
 from lossmith.report import Embedding, ReportData, Roc, SamplePairs, SummaryRow, write_report
-from lossmith.siamese import SiameseNetwork, balanced_pairs, lab_pairs, verification_report
+from lossmith.siamese import (
+    RetrievalReport,
+    SiameseNetwork,
+    balanced_pairs,
+    lab_pairs,
+    retrieval_report,
+    verification_report,
+)
 from lossmith.siamese.distance_counts import DistanceCounts
 from lossmith.siamese.evaluation import embed_items, pair_distances
 from lossmith.siamese.figures import Estimate, VerificationReport
@@ -29,6 +37,7 @@ _EXPLANATIONS = {
     "Different pairs accepted": "share of the different pairs that are called same",
     "Area under the ROC curve": "how often a same pair is closer than a different one",
     "Equal error rate": "share of wrong answers where both kinds of error are equally frequent",
+    "MAP@R": "how much of an image's nearest R, the number of others in its class, is that class",
 }
 
 
@@ -42,12 +51,17 @@ class Evaluation:
     same: npt.NDArray[np.int32]
     distances: npt.NDArray[Any]
     threshold: float | None
+    distance: DistanceName
 
     def report(self) -> VerificationReport:
         """All figures with their intervals, those of the threshold included if there is one."""
         return verification_report(
             self.distances, self.same, items=self.pairs, threshold=self.threshold
         )
+
+    def retrieval(self) -> RetrievalReport:
+        """How well each image finds those of its class among the others."""
+        return retrieval_report(self.embeddings, self.images.labels, distance=self.distance)
 
 
 def evaluate(
@@ -57,14 +71,16 @@ def evaluate(
     make_pairs = lab_pairs if kind == "lab" else balanced_pairs
     pairs, same = make_pairs(images.labels, seed)
     embeddings = embed_items(network.encoder, images.images)
-    distances = pair_distances(embeddings, pairs, network.get_config()["distance"])
-    return Evaluation(images, embeddings, pairs, same, distances, network.threshold)
+    distance = network.get_config()["distance"]
+    measured = pair_distances(embeddings, pairs, distance)
+    return Evaluation(images, embeddings, pairs, same, measured, network.threshold, distance)
 
 
 def write_html(
     path: Path,
     evaluation: Evaluation,
     figures: VerificationReport,
+    retrieval: RetrievalReport,
     *,
     title: str,
     config: Mapping[str, Any],
@@ -82,8 +98,8 @@ def write_html(
         description="Figures of pairs of images that were not trained on, at a threshold that was "
         "chosen on others.",
         summary=[
-            SummaryRow(name, each.value, each.low, each.high, _EXPLANATIONS[name])
-            for name, each in headline(figures).items()
+            SummaryRow(name, each.value, each.low, each.high, _explanation(name))
+            for name, each in (headline(figures) | _retrieved(retrieval)).items()
         ],
         distances=evaluation.distances,
         labels=evaluation.same,
@@ -104,13 +120,13 @@ def write_html(
     write_report(path, data, overwrite=overwrite)
 
 
-def print_report(report: VerificationReport) -> None:
+def print_report(report: VerificationReport, retrieval: RetrievalReport) -> None:
     """The figures of an evaluation as a table."""
     table = Table(box=None, pad_edge=False)
     table.add_column(f"{report.same_pairs:,} same, {report.different_pairs:,} different pairs")
     table.add_column("", justify="right")
     table.add_column(f"{report.confidence:.0%} interval", justify="right")
-    for name, figure in headline(report).items():
+    for name, figure in (headline(report) | _retrieved(retrieval)).items():
         table.add_row(name, f"{figure.value:.4f}", f"{figure.low:.4f} - {figure.high:.4f}")
     out.print(table, soft_wrap=False)
 
@@ -130,6 +146,19 @@ def headline(report: VerificationReport) -> dict[str, Estimate]:
         "Area under the ROC curve": report.auc,
         "Equal error rate": report.equal_error_rate,
     }
+
+
+def _retrieved(report: RetrievalReport) -> dict[str, Estimate]:
+    recalls = {f"Recall@{k}": figure for k, figure in report.recall_at.items()}
+    return {**recalls, "MAP@R": report.map_at_r}
+
+
+def _explanation(name: str) -> str:
+    recall, _, k = name.partition("@")
+    if recall == "Recall":
+        nearest = "the nearest other image" if k == "1" else f"one of the {k} nearest other images"
+        return f"share of the images with {nearest} of their own class"
+    return _EXPLANATIONS[name]
 
 
 def _roc(evaluation: Evaluation, equal_error_rate: float) -> Roc:

@@ -13,6 +13,7 @@ from lossmith.core import Loss
 from lossmith.core.backend import keras
 from lossmith.datasets import Split
 from lossmith.siamese.figures import VerificationReport
+from lossmith.siamese.retrieval import RetrievalReport
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import Preset, TrainingSettings, settings_for
 from lossmith.siamese.trainable_losses import loss_named
@@ -119,7 +120,7 @@ def _train(run: RunFolder, settings: TrainingSettings, parts: Split) -> None:
     )
     try:
         training = _fit(run, settings, parts)
-        figures = _finish(run, settings, parts, training)
+        figures, retrieval = _finish(run, settings, parts, training)
     except NoEpochError as error:
         err.print(
             "Interrupted before the first epoch was complete: no network was saved. "
@@ -129,7 +130,7 @@ def _train(run: RunFolder, settings: TrainingSettings, parts: Split) -> None:
     except KeyboardInterrupt as interrupt:
         err.print(f"Interrupted. To go on from the last complete epoch: {run.resume_command}")
         raise typer.Exit(INTERRUPTED) from interrupt
-    _conclude(run, training, figures)
+    _conclude(run, training, figures, retrieval)
 
 
 def _fit(run: RunFolder, settings: TrainingSettings, parts: Split) -> Training:
@@ -145,14 +146,14 @@ def _fit(run: RunFolder, settings: TrainingSettings, parts: Split) -> Training:
 
 def _finish(
     run: RunFolder, settings: TrainingSettings, parts: Split, training: Training
-) -> VerificationReport:
-    """Chooses the threshold on the validation pairs and takes the figures of the test pairs."""
+) -> tuple[VerificationReport, RetrievalReport]:
+    """Chooses the threshold on the validation pairs and takes the figures of the test images."""
     network = training.network
     kind: results.TestPairs = "lab" if settings.pairing == "lab" else "balanced"
     validation = results.evaluate(network, parts.validation, "balanced", settings.seed).report()
     network.threshold = validation.best.threshold.value
     test = results.evaluate(network, parts.test, kind, settings.seed)
-    figures = test.report()
+    figures, retrieval = test.report(), test.retrieval()
     metrics = {
         "ending": training.ending,
         "epochs": training.progress.epochs,
@@ -163,6 +164,7 @@ def _finish(
         "test_pairs": kind,
         "test": figures.to_dict(),
         "validation": validation.to_dict(),
+        "retrieval": retrieval.to_dict(),
         **_figures_of_pair_loss(settings, test),
     }
     history = dict(training.progress.history)
@@ -171,6 +173,7 @@ def _finish(
         run.report,
         test,
         figures,
+        retrieval,
         title=f"Same or different: {Path(run.config()['data']['source']).name}",
         config=run.config(),
         history=history,
@@ -178,7 +181,7 @@ def _finish(
         notes=_notes(training),
         overwrite=True,
     )
-    return figures
+    return figures, retrieval
 
 
 def _figures_of_pair_loss(settings: TrainingSettings, test: results.Evaluation) -> dict[str, float]:
@@ -204,11 +207,13 @@ def _notes(training: Training) -> tuple[str, ...]:
     return ()
 
 
-def _conclude(run: RunFolder, training: Training, figures: VerificationReport) -> None:
+def _conclude(
+    run: RunFolder, training: Training, figures: VerificationReport, retrieval: RetrievalReport
+) -> None:
     for text in _notes(training):
         note(text)
     out.print(f"Trained in {training.progress.seconds:.0f} s. On images that were not trained on:")
-    results.print_report(figures)
+    results.print_report(figures, retrieval)
     out.print(f"Model, figures and report are in {run.path} (report.html).")
     if training.ending == "interrupted":
         err.print(f"To go on: {run.resume_command}")

@@ -24,9 +24,13 @@ def test_training_leaves_a_whole_run_folder(run: Path) -> None:
     assert metrics["ending"] == "finished"
     assert metrics["test"]["given"]["accuracy"]["value"] > 0.9
     assert metrics["test"]["given"]["threshold"]["value"] == metrics["threshold"]
+    assert metrics["retrieval"]["recall_at"]["1"]["value"] > 0.9
+    assert metrics["retrieval"]["queries"] == metrics["test_images"]
     assert len(json.loads((run / "history.json").read_text())["val_auc"]) == 12
     assert json.loads((run / "config.json").read_text())["settings"]["batch_size"] == 64
-    assert "<html" in (run / "report.html").read_text()
+    report = (run / "report.html").read_text()
+    assert "<html" in report
+    assert all(f">{name}<" in report for name in ("Recall@1", "Recall@10", "MAP@R"))
 
 
 def test_evaluation_uses_what_was_held_out_and_agrees_with_training(
@@ -37,7 +41,8 @@ def test_evaluation_uses_what_was_held_out_and_agrees_with_training(
     metrics = json.loads((run / "metrics.json").read_text())
     assert again["same_pairs"] == metrics["test_images"]
     assert again["given"]["accuracy"]["value"] == metrics["test"]["given"]["accuracy"]["value"]
-    assert "<html" in report.read_text()
+    assert again["retrieval"] == metrics["retrieval"]
+    assert "MAP@R" in report.read_text()
     refused = lossmith("evaluate", run, digits, "--report", report)
     assert refused.exit_code == 2
     assert "exists" in refused.stderr
@@ -255,7 +260,7 @@ def test_list_shows_every_loss_with_its_hyperparameters(
     assert {"contrastive", "supervised_contrastive"} <= listed.keys()
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["verify"], ["list"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["verify"], ["search"], ["list"]])
 def test_help_teaches(command: list[str], lossmith: Command) -> None:
     result = lossmith(*command, "--help")
     assert result.exit_code == 0

@@ -27,7 +27,8 @@ def test_help_the_version_and_wrong_arguments_do_not_import_keras(
         train = ["train", "mnist5k", "--out", "runs/x"]
         calls = [
             ["--help"], ["train", "--help"], ["evaluate", "--help"], ["verify", "--help"],
-            ["list", "--help"], ["--version"], ["trian"], ["train"], [*train, "--epochs", "ten"],
+            ["search", "--help"], ["list", "--help"], ["--version"], ["trian"], ["train"],
+            [*train, "--epochs", "ten"], ["search", "runs/x", "a.png", "--k", "0"],
             [*train, "--preset", "fast"], [*train, "--encoder", "resnet"],
             [*train, "--distance", "hamming"], [*train, "--image-size", "big"],
             [*train, "--set", "temperature"], [*train, "--margin", "1", "--set", "margin=2"],
@@ -37,7 +38,7 @@ def test_help_the_version_and_wrong_arguments_do_not_import_keras(
         print(json.dumps([codes, [m for m in ("keras", "lossmith") if m in sys.modules]]))
         """
     )
-    assert codes == [0] * 5 + [2] * 10
+    assert codes == [0] * 6 + [2] * 11
     assert imported == []
 
 

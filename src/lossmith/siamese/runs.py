@@ -90,6 +90,11 @@ class RunFolder:
         return self.path / "model.keras"
 
     @property
+    def gallery(self) -> Path:
+        """The file of the embedded images that `lossmith search` looks through."""
+        return self.path / "gallery.npz"
+
+    @property
     def report(self) -> Path:
         """The file of the report."""
         return self.path / "report.html"

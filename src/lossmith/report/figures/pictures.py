@@ -119,7 +119,7 @@ def sample_pairs(
         for row, image in enumerate((first[pair], second[pair])):
             position = (2 * block + row) * columns + column + 1
             axes = figure.add_subplot(2 * blocks, columns, position)
-            _show_image(axes, image, framed=is_error)
+            show_image(axes, image, framed=is_error)
         verdict = "same" if called_same else "different"
         axes.set_xlabel(
             f"{distance:.2f}\n" + (f"error:\ncalled {verdict}" if is_error else verdict),
@@ -197,7 +197,8 @@ def _check_images(first: NDArray[Any], second: NDArray[Any], pairs: int) -> None
         )
 
 
-def _show_image(axes: Axes, image: NDArray[Any], framed: bool) -> None:
+def show_image(axes: Axes, image: NDArray[Any], framed: bool) -> None:
+    """Shows an image in [0, 1] without axes; a frame in the colour of errors marks it."""
     pixels = np.broadcast_to(np.clip(image, 0.0, 1.0), (*image.shape[:2], 3))
     axes.imshow(pixels, interpolation="nearest")
     axes.set_xticks([])
