@@ -217,6 +217,13 @@ def test_losses_that_do_not_compare_pairs_are_refused(loss, message):
 
 
 @ls.loss
+@pytest.mark.parametrize("settings", [{"metrics": ["accuracy"]}, {"weighted_metrics": "acc"}])
+def test_an_accuracy_that_takes_distances_for_probabilities_is_refused(settings):
+    network = SiameseNetwork(encoder(), distance="euclidean")
+    with pytest.raises(ValueError, match="network.calibrate"):
+        network.compile("adam", loss=ls.losses.contrastive, **settings)
+
+
 def undeclared(y_true, y_pred):
     """A contrastive loss without a margin, whose author forgot to say what it compares."""
     return y_true * y_pred

@@ -124,12 +124,15 @@ class SiameseNetwork(keras.Model):
             **kwargs: what else `keras.Model.compile` takes.
 
         Raises:
-            ValueError: if the loss does not compare pair labels with distances, or has a margin
-                that the distance can never reach.
+            ValueError: if the loss does not compare pair labels with distances, has a margin that
+                the distance can never reach, or a metric is Keras' accuracy, which takes the
+                distances for probabilities.
             TypeError: if the loss is a class instead of an instance.
         """
         if loss is not None:
             loss = tree.map_structure(self._checked_loss, loss)
+        for metric in tree.flatten([kwargs.get("metrics"), kwargs.get("weighted_metrics")]):
+            _refuse_accuracy(metric)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
@@ -329,3 +332,12 @@ def _inputs_and_labels(batch: Any) -> tuple[Any, Any]:
             f"{type(batch).__name__}."
         )
     return tuple(batch[0]), batch[1]
+
+
+def _refuse_accuracy(metric: Any) -> None:
+    if metric in ("accuracy", "acc", "binary_accuracy"):
+        raise ValueError(
+            f"SiameseNetwork: the metric {metric!r} takes the distances for probabilities, and is "
+            "near 0 for a good network. The accuracy at a threshold comes from "
+            "network.calibrate(validation_pairs) after training."
+        )
