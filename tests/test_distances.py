@@ -1,5 +1,8 @@
 """Distances against SciPy, exact at equal inputs, with gradients that are finite everywhere."""
 
+import copy
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -159,3 +162,10 @@ def test_the_euclidean_distance_is_exact_up_to_the_ends_of_its_domain(scale):
 def test_integers_are_compared_as_numbers():
     images = np.array([[0, 255]], "uint8"), np.array([[255, 0]], "uint8")
     assert float(distances.manhattan(*images)[0]) == 510
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_copies_and_pickles_are_the_distance_itself(name):
+    distance = distances.get(name)
+    assert pickle.loads(pickle.dumps(distance)) is distance
+    assert copy.deepcopy(distance) is distance

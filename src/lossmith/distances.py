@@ -61,6 +61,10 @@ class Distance:
             backend.check_shapes_equal(ops.shape(a), ops.shape(b), message)
         return self._over_last_axis(a, b)
 
+    def __reduce__(self) -> str:
+        """Copies and pickles are the distance itself, found again by its name."""
+        return self.name
+
     def pairwise(self, a: Any, b: Any = None) -> Any:
         """The distances of all pairs, `(N, M)`, from `(N, D)` and `(M, D)` (`a` again if `None`).
 

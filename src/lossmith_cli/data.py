@@ -12,10 +12,13 @@ from lossmith.datasets import (
     ImageFormat,
     LabelledImages,
     Split,
+    is_folder,
+    is_named,
     load,
     read_image,
     stretched_from,
 )
+from lossmith.datasets.labelled import listing
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import TrainingSettings
 from lossmith_cli.messages import note
@@ -28,7 +31,7 @@ def load_images(source: str, size: tuple[int, int] | None) -> LabelledImages:
     """Loads a data set and says what was noticed on the way."""
     data = _load(source, size)
     height, width, _ = data.image_format.shape
-    if size is None and Path(source).is_dir() and max(height, width) > LARGEST_SIDE:
+    if size is None and is_folder(source) and max(height, width) > LARGEST_SIDE:
         factor = LARGEST_SIDE / max(height, width)
         smaller = max(1, round(height * factor)), max(1, round(width * factor))
         note(
@@ -54,7 +57,7 @@ def load_images_for(source: str, run: RunFolder, wanted: ImageFormat) -> Labelle
     Raises:
         ValueError: If the images have another format than those of the training.
     """
-    size = (wanted.height, wanted.width) if Path(source).is_dir() else None
+    size = (wanted.height, wanted.width) if is_folder(source) else None
     data = load_images(source, size)
     if data.image_format != wanted:
         raise ValueError(
@@ -83,9 +86,8 @@ def read_query(path: Path, wanted: ImageFormat) -> np.ndarray:
 
 def describe(source: str, data: LabelledImages) -> dict[str, Any]:
     """What identifies the data, as JSON can hold it."""
-    path = Path(source)
     return {
-        "source": str(path.resolve()) if path.exists() else source,
+        "source": source if is_named(source) else str(Path(source).resolve()),
         "images": len(data),
         "image_format": asdict(data.image_format),
         "classes": list(data.class_names),
@@ -131,7 +133,7 @@ def split(data: LabelledImages, settings: TrainingSettings) -> Split:
     """The training, validation and test parts.
 
     Raises:
-        ValueError: If there are too few images to hold any out.
+        ValueError: If there are too few images to hold any out, or to make the lab's pairs of.
     """
     validation = settings.validation_share
     test = 0.0 if data.test else settings.test_share
@@ -144,4 +146,19 @@ def split(data: LabelledImages, settings: TrainingSettings) -> Split:
                 "out: give at least two classes with at least 6 images each, two each for "
                 "training, validation and test."
             )
+    if settings.pairing == "lab":
+        _check_lab_pairs(parts)
     return parts
+
+
+def _check_lab_pairs(parts: Split) -> None:
+    """Refuse before the training what would end it with nothing to show for it."""
+    for what, part in (("training", parts.train), ("test", parts.test)):
+        per_class = np.bincount(part.labels, minlength=len(part.class_names))
+        single = [part.class_names[place] for place in np.flatnonzero(per_class == 1)]
+        if single:
+            raise ValueError(
+                f"The lab's pairs need two images of a class; the {what} part has one only of: "
+                f"{listing(single)}. Add images of it, take the class away, or leave the lab's "
+                "preset out."
+            )

@@ -11,7 +11,7 @@ import typer
 import lossmith
 from lossmith.core import Loss
 from lossmith.core.backend import keras
-from lossmith.datasets import Split
+from lossmith.datasets import Split, is_folder
 from lossmith.siamese.figures import VerificationReport
 from lossmith.siamese.retrieval import RetrievalReport
 from lossmith.siamese.runs import RunFolder
@@ -95,7 +95,7 @@ def resume(request: Request) -> None:
     stored = (config.image_format.height, config.image_format.width)
     if request.image_size not in (None, stored):
         raise _other_setting(run, "image_size", f"{stored[0]} x {stored[1]}")
-    size = stored if Path(request.source).is_dir() else request.image_size
+    size = stored if is_folder(request.source) else request.image_size
     data = load_images(request.source, size)
     if describe(request.source, data) != config.data:
         raise ValueError(

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
+from lossmith.datasets import load, named
+
 Command = Callable[..., Result]
 
 FAST = ["--preset", "lab", "--epochs", "2", "--batch-size", "32", "--learning-rate", "0.003"]
@@ -46,6 +48,21 @@ def test_evaluation_uses_what_was_held_out_and_agrees_with_training(
     refused = lossmith("evaluate", run, digits, "--report", report)
     assert refused.exit_code == 2
     assert "exists" in refused.stderr
+
+
+def test_a_run_may_have_the_name_of_its_data_set(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lossmith: Command
+) -> None:
+    monkeypatch.setitem(named.DATA_SETS, "tiny", lambda: load(digits))
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        ["train", "tiny", "--out", "tiny", *FAST],
+        ["train", "tiny", "--out", "tiny", "--resume"],
+        ["evaluate", "tiny", "tiny"],
+    ):
+        result = lossmith(*command)
+        assert result.exit_code == 0, result.stderr
+        assert "other data than the training's" not in result.stderr
 
 
 def test_evaluation_on_other_data_says_so(

@@ -194,3 +194,25 @@ def test_ctrl_c_before_the_first_epoch_says_what_is_there(
     assert f"lossmith train {digits} --out '{path}' --resume" in result.stderr
     assert "kept" not in result.stderr
     assert json.loads((path / "config.json").read_text())["data"]["source"] == str(digits)
+
+
+def test_the_labs_pairs_are_refused_before_the_training_if_they_cannot_be_made(
+    tmp_path: Path, lossmith: Command
+) -> None:
+    for name, count in (("cat", 20), ("dog", 20), ("owl", 4)):
+        save_images(tmp_path / "data" / name, count)
+    said = refused(lossmith("train", tmp_path / "data", "--out", tmp_path / "run", *FAST))
+    assert "the test part has one only of: owl" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [("same=0", "Leave same=0 out"), ("reduction=none", "leave reduction='none' out")],
+)
+def test_a_loss_that_cannot_train_on_these_pairs_is_refused(
+    assignment: str, message: str, digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    result = lossmith("train", digits, "--out", tmp_path / "run", *FAST, "--set", assignment)
+    assert message in refused(result)
+    assert not (tmp_path / "run").exists()

@@ -21,7 +21,7 @@ def choose(monkeypatch, tmp_path):
     def run(installed, configured=None, variable=None):
         monkeypatch.delitem(sys.modules, "keras", raising=False)
         monkeypatch.delenv("KERAS_BACKEND", raising=False)
-        if variable:
+        if variable is not None:
             monkeypatch.setenv("KERAS_BACKEND", variable)
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         if configured is not None:
@@ -54,6 +54,19 @@ def test_a_broken_configuration_is_passed_over(choose, broken):
     assert choose(["torch"], broken) == "torch"
 
 
+def test_without_a_home_there_is_no_configuration(choose, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("KERAS_HOME", "")
+    monkeypatch.setattr(Path, "home", no_home)
+    assert module._configured_backend() is None
+
+
+def test_an_empty_variable_is_none(choose):
+    assert choose(["torch"], variable="") == "torch"
+
+
 def test_the_variable_wins(choose):
     assert choose(["jax", "torch"], json.dumps({"backend": "jax"}), variable="torch") == "torch"
 
@@ -64,7 +77,7 @@ def test_a_variable_that_names_no_backend(choose):
 
 
 def test_a_variable_that_names_a_backend_that_is_not_installed(choose):
-    with pytest.raises(ImportError, match=r"pip install 'lossmith\[torch\]'.*installed|: jax"):
+    with pytest.raises(ImportError, match=r"lossmith\[torch\]', or choose one that is: jax"):
         choose(["jax"], variable="torch")
 
 

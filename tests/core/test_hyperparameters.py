@@ -28,6 +28,7 @@ class Everything(ls.Loss):
     unit: ls.UnitInterval = 0.5
     count: Annotated[int, at.Interval(ge=1, le=9)] = 3
     choice: Literal["a", "b"] = "a"
+    choice_or_none: Literal["a", None] = None
     flag: bool = False
     word: str = "word"
     array: ls.Array = (1.0, 2.0)
@@ -45,6 +46,7 @@ class Everything(ls.Loss):
         ("positive", 1e-30), ("not_negative", 0), ("fraction", 0.999), ("unit", 0), ("unit", 1),
         ("count", np.int64(9)), ("choice", "b"), ("flag", True), ("flag", np.bool_(True)),
         ("word", "other"), ("array", [1, 2, 3]), ("array", np.eye(2)), ("maybe", None),
+        ("choice_or_none", "a"), ("choice_or_none", None),
         ("maybe", 2.0), ("loss", ls.losses.log_cosh), ("loss", "huber"),
     ],
 )  # fmt: skip
@@ -227,3 +229,9 @@ def test_the_value_follows_the_hyperparameter(threshold, error):
     size = abs(np.float32(error))
     exact = size**2 / 2 if size <= threshold else threshold * (size - threshold / 2)
     assert value == pytest.approx(exact, rel=1e-4, abs=1e-30)
+
+
+def test_a_word_of_numpy_is_a_plain_word():
+    loss = Everything(word=np.str_("other"))
+    assert type(loss.hyperparameters["word"]) is str
+    assert "word='other'" in repr(loss)

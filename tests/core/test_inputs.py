@@ -19,6 +19,8 @@ ONE_HOT = np.eye(3, dtype="float32")[[0, 1, 2, 0]]
         (lambda: huber(["a", "b"], [1.0, 2.0]), "y_true must hold numbers; got 'a'.*np.unique"),
         (lambda: huber(np.array(["a"]), np.zeros(1)), "array of <U1 of shape"),
         (lambda: huber(np.zeros(1), np.array([None])), "y_pred must hold.*array of object"),
+        (lambda: huber(np.array([1j]), np.zeros(1)), "y_true must hold real numbers; got complex"),
+        (lambda: huber([0.0], [1 + 1j]), "y_pred must hold real numbers; got complex"),
         (lambda: huber({"a": A}, A), "y_true is a dict of 1. y_pred is a single.*a loss each"),
         (lambda: contrastive(LABELS, (A, B)), r"y_pred is a tuple of 2.*ops.stack\(\[a, b\]"),
         (lambda: user_losses.cross_entropy(LABELS, {"a": A}), "y_pred is a dict.*a loss each"),

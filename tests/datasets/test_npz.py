@@ -115,6 +115,14 @@ WITH_NAN = np.where(PIXELS > 200, np.nan, PIXELS / 255)
             {"x": PIXELS, "y": LABELS, "x_test": PIXELS[:, :4], "y_test": LABELS},
             r"one shape; .*\(5, 4, 1\) and \(4, 4, 1\)",
         ),
+        (
+            {"x": PIXELS, "y": LABELS, "x_test": (PIXELS / 255).astype("f4"), "y_test": LABELS},
+            r"one scale; .* has uint8 from \d+ to \d+ and float32 from [\d.e-]+ to [\d.]+",
+        ),
+        (
+            {"x": PIXELS / 255, "y": LABELS, "x_test": PIXELS * 1.0, "y_test": LABELS},
+            "one scale; .* has float64 from .* to .* and float64 from .* to 2",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_what_was_found(save, arrays, message):
@@ -135,4 +143,31 @@ def test_a_damaged_array_is_refused(save):
     content[200] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"'x' in .* cannot be read"):
+        load(path)
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_damage_anywhere_is_told_of_with_the_name_of_the_file(tmp_path, write):
+    path = tmp_path / "data.npz"
+    write(path, x=PIXELS, y=LABELS)
+    whole = path.read_bytes()
+    said = []
+    for place in range(0, len(whole), 2):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xA5
+        path.write_bytes(damaged)
+        try:
+            load(path)
+        except ValueError as error:
+            said.append(str(error))
+    assert len(said) > len(whole) / 8
+    assert all(str(path) in each for each in said)
+
+
+def test_an_array_file_that_ends_like_an_npz_is_refused(tmp_path, save):
+    content = save(x=PIXELS, y=LABELS).read_bytes()
+    path = tmp_path / "both.npz"
+    np.save(tmp_path / "array.npy", PIXELS)
+    path.write_bytes((tmp_path / "array.npy").read_bytes() + content)
+    with pytest.raises(ValueError, match=r"not an \.npz file"):
         load(path)

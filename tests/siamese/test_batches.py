@@ -78,3 +78,8 @@ def test_what_makes_no_batches_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         ClassBatches(items(4), labels, **options)
+
+
+def test_a_list_of_items_is_refused():
+    with pytest.raises(TypeError, match=r"np\.asarray\(x\)"):
+        ClassBatches([[0.0], [1.0], [2.0], [3.0]], labels=[0, 0, 1, 1], batch_size=2)

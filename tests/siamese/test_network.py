@@ -105,6 +105,46 @@ def test_a_margin_out_of_reach_is_refused_where_the_two_meet():
     SiameseNetwork(encoder()).compile("sgd", ls.losses.contrastive(margin=2.5))
 
 
+def test_an_encoder_that_is_built_by_its_first_batch():
+    a, b, same = pairs(8)
+    for margin in (1.0, 2.5):
+        late = keras.Sequential([layers.Dense(4), layers.UnitNormalization()])
+        network = SiameseNetwork(late)
+        network.compile("sgd", ls.losses.contrastive(margin=margin))
+        if margin == 1.0:
+            network.fit((a, b), same, verbose=0)
+            assert network.distance(a, b).max() <= 2.0 + 1e-6
+        else:
+            with pytest.raises(ValueError, match="vectors of length 1 is at most 2"):
+                network.fit((a, b), same, verbose=0)
+
+
+def test_a_loss_with_0_for_same_is_for_labels_of_ones_own():
+    network = SiameseNetwork(encoder())
+    network.compile("sgd", ls.losses.contrastive(same=0))
+    a, b, same = pairs(16)
+    network.fit((a, b), 1 - same, verbose=0)
+    own = ls.siamese.AlignedPairs(a, b, same)
+    for refused in (
+        lambda: network.fit(own),
+        lambda: network.fit((a, b), 1 - same, validation_data=own),
+        lambda: network.evaluate(own),
+    ):
+        with pytest.raises(ValueError, match="have label 1 for same"):
+            refused()
+    np.testing.assert_array_equal(network.predict(own, verbose=0), network.distance(a, b))
+
+
+def test_a_loss_that_is_not_reduced_is_refused():
+    with pytest.raises(ValueError, match="training needs one number"):
+        SiameseNetwork(encoder()).compile("sgd", ls.losses.contrastive(reduction="none"))
+
+
+def test_a_list_of_items_is_refused():
+    with pytest.raises(TypeError, match=r"np\.asarray\(x\)"):
+        SiameseNetwork(encoder()).embed([[0.0] * 6])
+
+
 def test_what_is_not_a_network_is_refused():
     with pytest.raises(TypeError, match="encoder must be a Keras model"):
         SiameseNetwork(lambda x: x)
@@ -216,14 +256,14 @@ def test_losses_that_do_not_compare_pairs_are_refused(loss, message):
         SiameseNetwork(encoder()).compile("sgd", loss)
 
 
-@ls.loss
 @pytest.mark.parametrize("settings", [{"metrics": ["accuracy"]}, {"weighted_metrics": "acc"}])
 def test_an_accuracy_that_takes_distances_for_probabilities_is_refused(settings):
     network = SiameseNetwork(encoder(), distance="euclidean")
-    with pytest.raises(ValueError, match="network.calibrate"):
+    with pytest.raises(ValueError, match=r"network\.calibrate"):
         network.compile("adam", loss=ls.losses.contrastive, **settings)
 
 
+@ls.loss
 def undeclared(y_true, y_pred):
     """A contrastive loss without a margin, whose author forgot to say what it compares."""
     return y_true * y_pred

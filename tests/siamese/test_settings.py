@@ -61,6 +61,8 @@ def test_the_pairing_follows_the_loss() -> None:
         ),
         ({"loss": ls.losses.contrastive, "pairing": "batch"}, "needs the pairing balanced or lab"),
         ({"loss": ls.losses.contrastive(margin=3.0)}, "can never be reached"),
+        ({"loss": ls.losses.contrastive(same=0)}, "would pull the different ones together"),
+        ({"loss": ls.losses.contrastive(reduction="none")}, "training needs one number"),
     ],
 )
 def test_what_cannot_work_is_refused(given: dict[str, Any], message: str) -> None:

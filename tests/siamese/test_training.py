@@ -142,3 +142,9 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-0001"]
     monkeypatch.undo()
     assert trained(small(), tmp_path).progress.epochs == 3
+
+
+def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
+    settings = small(preset="lab", loss=ls.losses.contrastive(factor=1e30), learning_rate=1e38)
+    with pytest.raises(ValueError, match=r"has diverged.*smaller learning rate"):
+        trained(settings, tmp_path)

@@ -30,10 +30,10 @@ def installed_backends() -> list[str]:
 
 
 def _configured_backend() -> str | None:
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     try:
+        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
         return str(json.loads((home / "keras.json").read_text(encoding="utf-8")).get("backend"))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RuntimeError):  # RuntimeError: no home
         return None
 
 
@@ -59,8 +59,8 @@ def choose_backend() -> None:
     if "keras" in sys.modules:
         return
     installed = installed_backends()
-    if "KERAS_BACKEND" in os.environ:
-        _check_named(os.environ["KERAS_BACKEND"], installed)
+    if named := os.environ.get("KERAS_BACKEND"):
+        _check_named(named, installed)
         return
     if not installed:
         raise ImportError(

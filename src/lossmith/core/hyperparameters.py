@@ -162,7 +162,7 @@ def _convert_union(value: Any, hint: Any) -> Any:
 
 def _convert_choice(value: Any, hint: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(value, bool | int | float | str):
+    if not isinstance(value, bool | int | float | str | None):
         raise _RefusedError(_describe(hint))
     for choice in typing.get_args(hint):
         if choice == value and isinstance(value, bool) == isinstance(choice, bool):
@@ -178,7 +178,7 @@ def _convert_plain(value: Any, hint: Any) -> Any:
         if isinstance(value, np.bool_):
             value = bool(value)
         if isinstance(value, hint):
-            return value
+            return hint(value)
     elif hint in (float, int):
         return _convert_number(value, hint)
     elif hint is np.ndarray or typing.get_origin(hint) is np.ndarray:

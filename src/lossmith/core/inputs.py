@@ -87,6 +87,11 @@ def _check_numbers(loss: "Loss", what: str, data: Any) -> None:
             found = repr(leaf)
         elif getattr(getattr(leaf, "dtype", None), "kind", None) in ("U", "S", "T", "O"):
             found = f"an array of {leaf.dtype} of shape {leaf.shape}"
+        elif np.iscomplexobj(leaf):
+            raise TypeError(
+                f"{loss.name}: {what} must hold real numbers; got complex ones. Give the real and "
+                "the imaginary part as two entries of the last axis."
+            )
         else:
             continue
         raise TypeError(

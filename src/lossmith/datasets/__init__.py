@@ -8,7 +8,7 @@ training, validation and test parts without a common item.
 from lossmith.datasets.files import read_image, stretched_from
 from lossmith.datasets.images import ArrayImages, ImageFormat, Images
 from lossmith.datasets.labelled import LabelledImages, Split
-from lossmith.datasets.loading import load
+from lossmith.datasets.loading import is_folder, is_named, load
 
 __all__ = [
     "ArrayImages",
@@ -16,6 +16,8 @@ __all__ = [
     "Images",
     "LabelledImages",
     "Split",
+    "is_folder",
+    "is_named",
     "load",
     "read_image",
     "stretched_from",

@@ -58,18 +58,28 @@ def load(
     if image_size is not None and np.shape(image_size) != (2,):
         raise ValueError(f"`image_size` is a height and a width; got {image_size!r}.")
     path = Path(data)
-    if path.is_dir() and str(data) not in named.DATA_SETS:
+    if is_folder(data):
         return folder.load_folder(path, image_size, memory_limit)
     if image_size is not None:
         raise ValueError(
             "`image_size` brings the images of a folder to one size; images of named data sets and "
             f"arrays stay as they are. Leave it out for {str(data)!r}."
         )
-    if str(data) in named.DATA_SETS:
+    if is_named(data):
         return named.DATA_SETS[str(data)]()
     if path.suffix.lower() == ".npz" and path.is_file():
         return npz.load_npz(path)
     raise FileNotFoundError(_nothing_at(path))
+
+
+def is_named(data: str | PathLike[str]) -> bool:
+    """Whether `load` takes this for the name of a data set, whatever lies at such a path."""
+    return str(data) in named.DATA_SETS
+
+
+def is_folder(data: str | PathLike[str]) -> bool:
+    """Whether `load` takes this for a folder of images."""
+    return not is_named(data) and Path(data).is_dir()
 
 
 def _nothing_at(path: Path) -> str:

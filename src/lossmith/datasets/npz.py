@@ -20,11 +20,7 @@ TEST_KEYS = ("x_test", "y_test")
 
 def load_npz(path: Path) -> LabelledImages:
     """Reads images and labels, and the official test part where the file has one."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"{path} is not an .npz file; write one with np.savez(path, x=..., y=...)."
-        )
-    with np.load(path, allow_pickle=False) as archive:
+    with _opened(path) as archive:
         key_pairs = _key_pairs(archive.files, path)
         images = [_images(_read(archive, key, path), f"{key!r} in {path}") for key, _ in key_pairs]
         labels = [_labels(_read(archive, key, path), f"{key!r} in {path}") for _, key in key_pairs]
@@ -37,6 +33,18 @@ def load_npz(path: Path) -> LabelledImages:
     test = LabelledImages(scaled[1], test_ids[0], class_names) if test_ids else None
     notes += notes_on_single_items(train_ids, class_names)
     return LabelledImages(scaled[0], train_ids, class_names, test, notes)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        archive = np.load(path, allow_pickle=False) if zipfile.is_zipfile(path) else None
+    except Exception as error:  # zipfile raises nearly anything on a broken file
+        raise ValueError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise ValueError(
+            f"{path} is not an .npz file; write one with np.savez(path, x=..., y=...)."
+        )
+    return archive
 
 
 def _key_pairs(keys: Sequence[str], path: Path) -> list[tuple[str, str]]:
@@ -58,7 +66,7 @@ def _key_pairs(keys: Sequence[str], path: Path) -> list[tuple[str, str]]:
 def _read(archive: Any, key: str, path: Path) -> NDArray[Any]:
     try:
         values = archive[key]
-    except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+    except Exception as error:  # decompressors raise nearly anything on a broken file
         if "Object arrays" in str(error):
             raise ValueError(
                 f"{key!r} in {path} is an object array. Such an array is a pickle, which can run "
@@ -118,6 +126,21 @@ def _check_fit(images: Sequence[NDArray[Any]], labels: Sequence[NDArray[Any]], p
         raise ValueError(
             f"Training and test images have one shape; {path} has {shapes[0]} and {shapes[1]}."
         )
+    if len({_scale(values) for values in images}) > 1:
+        ranges = " and ".join(
+            f"{values.dtype} from {values.min():g} to {values.max():g}" for values in images
+        )
+        raise ValueError(
+            f"Training and test images have one scale; {path} has {ranges}. Bring both to [0, 1] "
+            "as floats, or both to [0, 255] as integers."
+        )
+
+
+def _scale(values: NDArray[Any]) -> str:
+    """What the white of one part can be; integers leave it to the range of all parts."""
+    if values.dtype.kind != "f":
+        return "integers"
+    return "floats to 1" if values.max() <= 1 else "floats beyond 1"
 
 
 def _with_white(

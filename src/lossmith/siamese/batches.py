@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from lossmith.core.backend import keras
 from lossmith.siamese.pair_sampling import Classes, IntArray, natural_number
-from lossmith.siamese.pairs import Items
+from lossmith.siamese.pairs import Items, check_one_label_each
 
 
 class ClassBatches(keras.utils.PyDataset):
@@ -58,11 +58,7 @@ class ClassBatches(keras.utils.PyDataset):
         """Groups the items by class and orders them for the first epoch."""
         super().__init__(**kwargs)
         classes = Classes.of(labels)
-        if len(x) != len(classes.codes):
-            raise ValueError(
-                "x and labels must have one entry per item. "
-                f"Received: {len(x)} items and {len(classes.codes)} labels."
-            )
+        check_one_label_each(x, classes)
         if classes.sizes.max() < 2:
             raise ValueError(
                 "Batches need a class with two items or more: nothing is the same as anything "

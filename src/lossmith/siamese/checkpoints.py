@@ -67,11 +67,20 @@ class Checkpoints:
             shutil.rmtree(self._path(epoch))
 
     def progress(self) -> Progress:
-        """How far the training had come when its last epoch was saved."""
+        """How far the training had come when its last epoch was saved.
+
+        Raises:
+            ValueError: If the file that says so is damaged; the message names it.
+        """
         saved = self._saved()
         if not saved:
             return Progress()
-        return Progress(**read_json(self._path(max(saved)) / "progress.json"))
+        path = self._path(max(saved)) / "progress.json"
+        content = read_json(path)
+        try:
+            return Progress(dict(content["history"]), float(content["seconds"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not as a training wrote it: {error!r}.") from error
 
     def load(self, epoch: int) -> Any:
         """The model after an epoch, ready to be trained on.
@@ -87,7 +96,8 @@ class Checkpoints:
         return model
 
     def _saved(self) -> list[int]:
-        return [int(path.name.removeprefix("epoch-")) for path in self._folder.glob("epoch-*")]
+        epochs = (path.name.removeprefix("epoch-") for path in self._folder.glob("epoch-*"))
+        return [int(epoch) for epoch in epochs if epoch.isdecimal()]
 
     def _path(self, epoch: int) -> Path:
         return self._folder / f"epoch-{epoch:04d}"

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from lossmith import distances
 from lossmith.core.backend import keras
-from lossmith.siamese.pairs import Items
+from lossmith.siamese.pairs import Items, checked_length
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -28,6 +28,7 @@ def embed_items(encoder: Any, items: Items, batch_size: int = 256) -> FloatArray
 
     Raises:
         ValueError: If there are no items.
+        TypeError: If they cannot be indexed by an array, as a list cannot.
 
     Example:
         >>> import keras, numpy as np
@@ -35,10 +36,11 @@ def embed_items(encoder: Any, items: Items, batch_size: int = 256) -> FloatArray
         >>> embed_items(encoder, np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
         [[1.0, 2.0], [3.0, 4.0]]
     """
-    if len(items) == 0:
+    item_count = checked_length("x", items)
+    if item_count == 0:
         raise ValueError("There are no items to embed.")
-    starts = range(0, len(items), batch_size)
-    everything = np.arange(len(items))
+    starts = range(0, item_count, batch_size)
+    everything = np.arange(item_count)
     return np.concatenate(
         [
             keras.ops.convert_to_numpy(

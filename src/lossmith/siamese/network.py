@@ -13,7 +13,13 @@ from lossmith.core.backend import keras
 from lossmith.siamese.evaluation import embed_items
 from lossmith.siamese.figures import VerificationReport
 from lossmith.siamese.inputs import check_data, checked_pair, item_shapes
-from lossmith.siamese.trainable_losses import check_loss, is_from_keras, loss_named
+from lossmith.siamese.pairs import PairDataset
+from lossmith.siamese.trainable_losses import (
+    check_label_of_same,
+    check_loss,
+    is_from_keras,
+    loss_named,
+)
 from lossmith.siamese.verification import VerificationScores
 
 ops = keras.ops
@@ -96,6 +102,7 @@ class SiameseNetwork(keras.Model):
         first, _ = input_shape
         if not self.encoder.built:
             self.encoder.build(first)
+            tree.map_structure(self._check_margin, self.loss)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -145,20 +152,20 @@ class SiameseNetwork(keras.Model):
         """Train as `keras.Model.fit` does, on pairs `(a, b)` with labels or a data set of them.
 
         Raises:
-            ValueError: if the inputs are no pairs, or do not fit the encoder; the network is as it
-                was before.
+            ValueError: if the inputs are no pairs, or do not fit the encoder, or if the loss takes
+                0 for same and a data set of lossmith has 1; the network is as it was before.
         """
-        self._check_data(x, y)
+        self._check_labelled(x, y)
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, list | tuple):
             self._check_data(*held_out[:2])
         elif held_out is not None:
-            self._check_data(held_out)
+            self._check_labelled(held_out)
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as `keras.Model.evaluate` does; what it refuses is as for `fit`."""
-        self._check_data(x, y)
+        self._check_labelled(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -249,6 +256,11 @@ class SiameseNetwork(keras.Model):
         if x is not None:
             check_data(x, y, item_shapes(self.encoder))
 
+    def _check_labelled(self, x: Any, y: Any = None) -> None:
+        self._check_data(x, y)
+        if isinstance(x, PairDataset):
+            tree.map_structure(check_label_of_same, self.loss)
+
     def _checked_loss(self, loss: Any) -> Any:
         if isinstance(loss, type):
             raise TypeError(
@@ -259,10 +271,13 @@ class SiameseNetwork(keras.Model):
             loss = loss_named(loss)
         if isinstance(loss, Loss) or is_from_keras(loss):
             check_loss(loss, trained_on="pairs")
+        self._check_margin(loss)
+        return loss
+
+    def _check_margin(self, loss: Any) -> None:
         margin = getattr(loss, "margin", None)
         if isinstance(margin, int | float):
             self._distance.check_margin(margin, self._unit_length())
-        return loss
 
     def _check_embeddings(self, shape: Any) -> None:
         if len(shape) != 2:
@@ -274,9 +289,10 @@ class SiameseNetwork(keras.Model):
     def _unit_length(self) -> int | None:
         """The number of dimensions if the encoder is known to give vectors of length 1."""
         layers = getattr(self.encoder, "layers", [self.encoder])
-        if layers and isinstance(layers[-1], keras.layers.UnitNormalization):
-            return int(self.encoder.output_shape[-1])
-        return None
+        is_unit = layers and isinstance(layers[-1], keras.layers.UnitNormalization)
+        # An encoder that is not built yet has no output shape.
+        shape = getattr(self.encoder, "output_shape", None)
+        return shape[-1] if is_unit and shape is not None else None
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Save encoder, distance and threshold in one `.keras` file.

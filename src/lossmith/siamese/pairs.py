@@ -14,7 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.siamese.distance_counts import checked_labels
-from lossmith.siamese.pair_sampling import Pairs, classes_for_balanced_pairs, natural_number
+from lossmith.siamese.pair_sampling import (
+    Classes,
+    Pairs,
+    classes_for_balanced_pairs,
+    natural_number,
+)
 
 
 class Items(Protocol):
@@ -27,7 +32,7 @@ class Items(Protocol):
         """The items at an array of indices, as an array of shape `(len(indices), ...)`."""
 
 
-class _PairDataset(keras.utils.PyDataset):
+class PairDataset(keras.utils.PyDataset):
     """Batches of the pairs that `draw(seed, epoch)` gives for each epoch."""
 
     def __init__(
@@ -89,7 +94,7 @@ class _PairDataset(keras.utils.PyDataset):
         self._drawn = self._draw(self._seed, self._epoch)
 
 
-class LabelPairs(_PairDataset):
+class LabelPairs(PairDataset):
     """Balanced pairs of labelled items, drawn anew for each epoch.
 
     In an epoch each of the N items is the left one of one same and of one different pair, `2 N`
@@ -136,16 +141,11 @@ class LabelPairs(_PairDataset):
     ) -> None:
         """Groups the items by class and draws the pairs of the first epoch."""
         classes = classes_for_balanced_pairs(labels)
-        item_count = _checked_length("x", x)
-        if item_count != len(classes.codes):
-            raise ValueError(
-                "x and labels must have one entry per item. "
-                f"Received: {item_count} items and {len(classes.codes)} labels."
-            )
+        check_one_label_each(x, classes)
         super().__init__(x, x, classes.draw, batch_size, seed, initial_epoch, **kwargs)
 
 
-class ReadyPairs(_PairDataset):
+class ReadyPairs(PairDataset):
     """Given pairs of items, by index.
 
     Args:
@@ -186,12 +186,12 @@ class ReadyPairs(_PairDataset):
         """Checks pairs and labels and orders them for the first epoch."""
         draw = partial(
             _shuffled if shuffle else _as_given,
-            _checked_pairs(pairs, labels, _checked_length("x", x)),
+            _checked_pairs(pairs, labels, checked_length("x", x)),
         )
         super().__init__(x, x, draw, batch_size, seed, initial_epoch, **kwargs)
 
 
-class AlignedPairs(_PairDataset):
+class AlignedPairs(PairDataset):
     """Given pairs as two collections of items: pair p is `left[p]` and `right[p]`.
 
     Args:
@@ -229,8 +229,8 @@ class AlignedPairs(_PairDataset):
         **kwargs: Any,
     ) -> None:
         """Checks lengths and labels and orders the pairs for the first epoch."""
-        pair_count = _checked_length("left", left)
-        if _checked_length("right", right) != pair_count:
+        pair_count = checked_length("left", left)
+        if checked_length("right", right) != pair_count:
             raise ValueError(
                 "left and right must have one item per pair. "
                 f"Received: {pair_count} and {len(right)} items."
@@ -254,7 +254,27 @@ def _shuffled(given: Pairs, seed: int, epoch: int) -> Pairs:
     return pairs[order], labels[order]
 
 
-def _checked_length(name: str, items: Items) -> int:
+def check_one_label_each(x: Items, classes: Classes) -> None:
+    """Refuse items that are not as many as their labels.
+
+    Raises:
+        ValueError: If they are not.
+        TypeError: If `x` cannot be indexed by an array.
+    """
+    item_count = checked_length("x", x)
+    if item_count != len(classes.codes):
+        raise ValueError(
+            "x and labels must have one entry per item. "
+            f"Received: {item_count} items and {len(classes.codes)} labels."
+        )
+
+
+def checked_length(name: str, items: Items) -> int:
+    """The number of items.
+
+    Raises:
+        TypeError: If they cannot be indexed by an array, or are no numbers.
+    """
     if isinstance(items, list | tuple) or not hasattr(items, "__getitem__"):
         raise TypeError(
             f"{name} must be an array, or an object that gives an array for an array of indices. "

@@ -29,12 +29,18 @@ def check_loss(loss: Any, trained_on: TrainedOn) -> None:
             and embeddings.
 
     Raises:
-        ValueError: If the loss compares values, or the other of the two.
+        ValueError: If the loss compares values, or the other of the two, or is not reduced to the
+            one number that training needs.
     """
     if not isinstance(loss, Loss) or loss.targets == "value":
         raise ValueError(
             "A Siamese network is trained with a loss of pair labels or class ids, such as "
             f"contrastive or supervised_contrastive. Received: {loss!r}.{_advice(loss)}"
+        )
+    if loss.reduction == "none":
+        raise ValueError(
+            f"{loss!r} gives a value per item, and training needs one number: leave "
+            "reduction='none' out."
         )
     if loss.targets == "class" and trained_on == "pairs":
         raise ValueError(
@@ -46,6 +52,19 @@ def check_loss(loss: Any, trained_on: TrainedOn) -> None:
         raise ValueError(
             f"{loss.default_name} is a loss of pair labels, which batches of labelled items do "
             "not have: it needs the pairing balanced or lab."
+        )
+
+
+def check_label_of_same(loss: Any) -> None:
+    """Refuse a loss that takes 0 for same where the pairs are lossmith's, labelled 1 for same.
+
+    Raises:
+        ValueError: If the loss would pull different pairs together.
+    """
+    if getattr(loss, "same", 1) == 0:
+        raise ValueError(
+            f"{loss!r} takes the label 0 for same pairs, and the pairs of lossmith's data sets "
+            "have label 1 for same: it would pull the different ones together. Leave same=0 out."
         )
 
 

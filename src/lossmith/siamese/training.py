@@ -197,6 +197,11 @@ class _Validation:
 
     def figures(self, encoder: Any) -> dict[str, float]:
         embeddings = embed_items(encoder, self.items.items)
+        if not np.isfinite(embeddings).all():
+            raise ValueError(
+                "The training has diverged: the embeddings of the validation items are no longer "
+                "finite. Start another with a smaller learning rate."
+            )
         distances = pair_distances(embeddings, self.pairs, self.settings.distance)
         counts = DistanceCounts.from_distances(distances, self.same)
         false_accepts, true_accepts = counts.rates_at(counts.best_threshold())
