@@ -345,15 +345,16 @@ def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Sett
     shapes = f"y_true {problem.y_true.shape} and y_pred {problem.y_pred.shape}"
     rule = rules.TARGET_UNFIT if others else rules.RAISES
     message = f"The loss raises on the inputs of target={kind!r} ({shapes}): {seen.error}"
-    returned = evaluator.returns(problem.y_true, problem.y_pred)
-    if returned:
-        message = f"The loss returns {returned} instead of a tensor."
     advice = (
         f"it runs with target={', '.join(map(repr, others[:4]))}; otherwise give a batch of your "
         "own, `check(loss, y_true, y_pred)`"
         if others
         else "give a batch of your own, `check(loss, y_true, y_pred)`, if it needs other shapes"
     )
+    returned = evaluator.returns(problem.y_true, problem.y_pred)
+    if returned:
+        message = f"The loss returns {returned} instead of a tensor."
+        advice = "return one value per sample; for None, look for a missing `return`"
     evidence = Context(evaluator, problem, settings).evidence(problem.y_true, problem.y_pred, seen)
     return rules.finding(
         rule, message, evidence, consequence="nothing could be checked", remedy=advice
