@@ -7,6 +7,8 @@ import jax
 from jax import lax
 from jax import numpy as jnp
 
+from lossmith.core.tracing import is_traced
+
 
 def product(a: Any, b: Any) -> Any:
     """The matrix product in the full precision of its operands."""
@@ -78,7 +80,11 @@ def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[.
 
 def differentiable(loss: Any, pairs: Any) -> Any:
     """The value of the loss, with the gradient that the engine computes along with it."""
+    value = _value if is_traced(loss) else _compiled_value
+    return value(loss, pairs.vectors(), pairs.without_vectors())
 
+
+def _value(loss: Any, vectors: Any, others: Any) -> Any:
     @jax.custom_vjp
     def value(vectors: Any, others: Any) -> Any:
         return loss.evaluate_pairs(others.with_vectors(vectors), gradient=False)[0]
@@ -90,7 +96,11 @@ def differentiable(loss: Any, pairs: Any) -> Any:
         return tuple(upstream * each for each in gradients), None
 
     value.defvjp(forward, backward)
-    return value(pairs.vectors(), pairs.without_vectors())
+    return value(vectors, others)
+
+
+_compiled_value = jax.jit(_value, static_argnums=0)
+"""Outside of a compiled step JAX would compile the loop over blocks anew at every call."""
 
 
 def enlist(loss: Any) -> None:
