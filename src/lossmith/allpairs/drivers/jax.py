@@ -9,6 +9,9 @@ from jax import numpy as jnp
 
 from lossmith.core.tracing import is_traced
 
+_FEW_BOUNDS = 128
+_TOGETHER = 8
+
 
 def product(a: Any, b: Any) -> Any:
     """The matrix product in the full precision of its operands."""
@@ -47,13 +50,56 @@ def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
 
 
 def put_entries(array: Any, columns: Any, values: Any) -> Any:
-    """Replace one entry in each row."""
-    return array.at[jnp.arange(array.shape[0]), columns].set(values)
+    """Replace some entries in each row, `(rows, entries)`."""
+    return array.at[jnp.arange(array.shape[0])[:, None], columns].set(values)
 
 
 def add_entries(array: Any, columns: Any, values: Any) -> Any:
-    """Add to one entry in each row."""
-    return array.at[jnp.arange(array.shape[0]), columns].add(values)
+    """Add to some entries in each row, `(rows, entries)`."""
+    return array.at[jnp.arange(array.shape[0])[:, None], columns].add(values)
+
+
+def largest(array: Any, number: int) -> tuple[Any, Any]:
+    """The largest entries of each row in falling order, and their columns."""
+    return lax.top_k(array, number)
+
+
+def place(bounds: Any, block: Any) -> Any:
+    """How many of the rising bounds of its row each entry of a block has reached."""
+    search = _by_comparing if bounds.shape[1] <= _FEW_BOUNDS else _by_halving
+    return search(bounds, block)
+
+
+def _by_comparing(bounds: Any, block: Any) -> Any:
+    """Some bounds at a time: nothing is gathered, which XLA makes vector instructions of."""
+    fill = -bounds.shape[1] % _TOGETHER
+    bounds = jnp.pad(bounds, [(0, 0), (0, fill)], constant_values=jnp.inf)
+
+    def body(i: Any, reached: Any) -> Any:
+        some = lax.dynamic_slice_in_dim(bounds, i * _TOGETHER, _TOGETHER, axis=1)
+        for each in range(_TOGETHER):
+            reached += (some[:, each : each + 1] <= block).astype("int32")
+        return reached
+
+    return lax.fori_loop(0, bounds.shape[1] // _TOGETHER, body, jnp.zeros(block.shape, "int32"))
+
+
+def _by_halving(bounds: Any, block: Any) -> Any:
+    number = bounds.shape[1]
+    reached = jnp.zeros(block.shape, "int32")
+    step = 1 << (number.bit_length() - 1)
+    while step:
+        ahead = reached + step
+        bound = jnp.take_along_axis(bounds, jnp.minimum(ahead, number) - 1, axis=1)
+        reached = jnp.where((ahead <= number) & (bound <= block), ahead, reached)
+        step //= 2
+    return reached
+
+
+def bin_sums(block: Any, bins: Any, number: int) -> Any:
+    """The sum of the entries of each bin of a row, `(rows, number)`; a bin beyond is left out."""
+    rows = jnp.arange(block.shape[0])[:, None]
+    return jnp.zeros((block.shape[0], number), block.dtype).at[rows, bins].add(block, mode="drop")
 
 
 def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
