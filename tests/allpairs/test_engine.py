@@ -1,10 +1,19 @@
 """The engine against loops in float64: values, gradients, and batches at the edges."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 from contract import allpairs_oracles as oracles
-from gradients import compiled, double_precision, finite_differences, to_numpy, value_and_gradient
+from gradients import (
+    compiled,
+    double_precision,
+    finite_differences,
+    forget_compiled,
+    to_numpy,
+    value_and_gradient,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -17,11 +26,15 @@ supcon = ls.losses.supervised_contrastive
 PAIRS = [(contrastive, oracles.all_pairs_contrastive), (supcon, oracles.supervised_contrastive)]
 
 
-@pytest.fixture
-def small_blocks(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def small_blocks():
     """Blocks of three rows, so that small batches have several and an overlapping last one."""
-    monkeypatch.setattr(engine, "_ENTRIES", 1)
-    monkeypatch.setattr(engine, "_FEWEST_ROWS", 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_ENTRIES", 1)
+        patch.setattr(engine, "_FEWEST_ROWS", 3)
+        forget_compiled()
+        yield
+    forget_compiled()
 
 
 def check(loss, oracle, ids, embeddings, weights=None, rtol=2e-4, atol=1e-6):
@@ -36,17 +49,25 @@ def check(loss, oracle, ids, embeddings, weights=None, rtol=2e-4, atol=1e-6):
     np.testing.assert_allclose(gradient, expected, rtol=rtol, atol=2e-5)
 
 
-@pytest.mark.parametrize("rows", [2, 3, 4, 7, 9])
+@pytest.mark.parametrize("rows", [2, 3, 7])
 @pytest.mark.parametrize(("loss", "oracle"), PAIRS)
-def test_every_number_of_rows(small_blocks, loss, oracle, rows):
+def test_every_number_of_rows(loss, oracle, rows):
     rng = np.random.default_rng(rows)
     check(loss, oracle, rng.integers(0, 3, rows), rng.normal(size=(rows, 4)).astype("float32"))
 
 
-@pytest.mark.parametrize("distance", ["euclidean", "squared_euclidean", "cosine"])
-@pytest.mark.parametrize("squared", [True, False])
-@pytest.mark.parametrize("average", ["all", "active"])
-def test_contrastive_variants(small_blocks, distance, squared, average):
+@pytest.mark.parametrize(
+    ("distance", "squared", "average"),
+    [
+        ("euclidean", True, "active"),
+        ("euclidean", False, "all"),
+        ("squared_euclidean", True, "all"),
+        ("squared_euclidean", False, "active"),
+        ("cosine", True, "all"),
+        ("cosine", False, "active"),
+    ],
+)
+def test_contrastive_variants(distance, squared, average):
     rng = np.random.default_rng(3)
     loss = contrastive(distance=distance, squared=squared, average=average, margin=1.5)
     embeddings = rng.normal(size=(7, 4)).astype("float32")
@@ -55,9 +76,9 @@ def test_contrastive_variants(small_blocks, distance, squared, average):
 
 
 @given(st.data())
-@settings(max_examples=15)
+@settings(max_examples=25)
 def test_any_labels_and_weights(data):
-    rows = data.draw(st.integers(1, 9))
+    rows = data.draw(st.sampled_from([1, 4, 8]))
     ids = np.array(data.draw(st.lists(st.integers(0, 3), min_size=rows, max_size=rows)))
     weights = data.draw(st.lists(st.sampled_from([0, 0.5, 1, 3]), min_size=rows, max_size=rows))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
@@ -76,21 +97,30 @@ def near_duplicates(apart, copies=3, items=4):
     return (base + steps).reshape(-1, 8).astype("float32")
 
 
-@pytest.mark.parametrize("apart", [1e-1, 1e-2, 1e-3, 1e-4])
-@pytest.mark.parametrize("few", [near._FEW, 0])
-@pytest.mark.parametrize("alike", [True, False])
-def test_near_duplicates_keep_their_digits(monkeypatch, small_blocks, apart, few, alike):
+@pytest.fixture(params=[near._FEW, 0], ids=["few near pairs", "many near pairs"])
+def few_or_many(monkeypatch, request):
+    """Both ways to compute the differences of near pairs."""
+    monkeypatch.setattr(near, "_FEW", request.param)
+    forget_compiled()
+    yield
+    forget_compiled()
+
+
+@pytest.mark.usefixtures("few_or_many")
+def test_near_duplicates_keep_their_digits():
     """Negatives that are near have the largest gradients: those of a distance."""
-    monkeypatch.setattr(near, "_FEW", few)
-    embeddings = near_duplicates(apart)
-    ids = np.arange(12) % 4 if alike else np.arange(12)
     loss = contrastive(squared=False, positive_margin=0.0, margin=0.5)
-    value, gradient = value_and_gradient(lambda p: loss(ids, p), embeddings)
-    with double_precision():
-        exact = ops.convert_to_tensor(embeddings.astype("float64"))
-        expected = value_and_gradient(lambda p: dense_contrastive(ids, p, 0.5), exact)
-    np.testing.assert_allclose(value, expected[0], rtol=1e-5)
-    np.testing.assert_allclose(gradient, expected[1], rtol=1e-3, atol=1e-4 * abs(expected[1]).max())
+    for apart, ids in itertools.product(
+        [1e-1, 1e-2, 1e-3, 1e-4], [np.arange(12) % 4, np.arange(12)]
+    ):
+        embeddings = near_duplicates(apart)
+        value, gradient = value_and_gradient(lambda p, ids=ids: loss(ids, p), embeddings)
+        with double_precision():
+            exact = ops.convert_to_tensor(embeddings.astype("float64"))
+            expected = value_and_gradient(lambda p, ids=ids: dense_contrastive(ids, p, 0.5), exact)
+        np.testing.assert_allclose(value, expected[0], rtol=1e-5)
+        largest = abs(expected[1]).max()
+        np.testing.assert_allclose(gradient, expected[1], rtol=1e-3, atol=1e-4 * largest)
 
 
 def dense_contrastive(ids, p, margin):
@@ -124,7 +154,7 @@ def test_classes_at_the_edges(loss, oracle, ids):
 
 
 @pytest.mark.parametrize(("loss", "oracle"), PAIRS)
-def test_several_labels_per_item(small_blocks, loss, oracle):
+def test_several_labels_per_item(loss, oracle):
     rng = np.random.default_rng(5)
     labels = rng.integers(0, 2, (7, 3))
     labels[2] = 0
@@ -146,7 +176,7 @@ def test_views_are_items_of_one_class(loss, oracle):
     )
 
 
-def test_references_are_the_partners(small_blocks):
+def test_references_are_the_partners():
     rng = np.random.default_rng(7)
     rows, memory = rng.normal(size=(4, 3)), rng.normal(size=(5, 3))
     ids, memory_ids = np.array([0, 1, 0, 2]), np.array([0, 0, 1, 3, 2])
@@ -197,7 +227,7 @@ def test_symmetry_changes_nothing(symmetric):
     np.testing.assert_allclose(result[1], expected[1], rtol=1e-4, atol=1e-6)
 
 
-def test_a_compiled_step_of_several_blocks(small_blocks):
+def test_a_compiled_step_of_several_blocks():
     embeddings = np.random.default_rng(10).normal(size=(10, 4)).astype("float32")
     ids = ops.convert_to_tensor(np.arange(10) % 3)
     for loss, _ in PAIRS:
@@ -233,7 +263,7 @@ def nearest_by_loops(y, p, weights=None, sharpness=4.0):
     return total / count if count else 0.0
 
 
-def test_a_loss_of_a_user(small_blocks):
+def test_a_loss_of_a_user():
     rng = np.random.default_rng(11)
     embeddings = rng.normal(size=(8, 4)).astype("float32")
     check(Nearest(), nearest_by_loops, np.arange(8) % 3, embeddings)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from contract import allpairs_oracles as oracles
-from gradients import finite_differences, value_and_gradient
+from gradients import finite_differences, forget_compiled, value_and_gradient
 
 import lossmith as ls
 from lossmith.allpairs import engine
@@ -22,10 +22,15 @@ ONE_SIDED = [
 TWO_SIDED = [L.clip(temperature=0.5), L.n_pair, L.siglip(scale=2.0, bias=-1.0)]
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(engine, "_ENTRIES", 1)
-    monkeypatch.setattr(engine, "_FEWEST_ROWS", 3)
+@pytest.fixture(autouse=True, scope="module")
+def small_blocks():
+    """Blocks of three rows: several of them, and an overlapping last one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_ENTRIES", 1)
+        patch.setattr(engine, "_FEWEST_ROWS", 3)
+        forget_compiled()
+        yield
+    forget_compiled()
 
 
 def check(loss, embeddings, weights):

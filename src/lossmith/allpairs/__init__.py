@@ -5,6 +5,11 @@ from lossmith.allpairs.contrastive import (
     AllPairsContrastive,
     all_pairs_contrastive,
 )
+from lossmith.allpairs.metrics import (
+    ActivePairs,
+    MeanNegativeDistance,
+    MeanPositiveDistance,
+)
 from lossmith.allpairs.softmax import (
     Clip,
     NPair,
@@ -31,11 +36,14 @@ from lossmith.allpairs.weighting import (
 )
 
 __all__ = [
+    "ActivePairs",
     "AllPairsContrastive",
     "AllPairsLoss",
     "Circle",
     "Clip",
     "LiftedStructure",
+    "MeanNegativeDistance",
+    "MeanPositiveDistance",
     "MultiSimilarity",
     "NPair",
     "NtXent",

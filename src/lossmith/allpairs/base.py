@@ -116,6 +116,10 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
             Pairs(rows, self._converted(reference_labels, references, reference_weight))
         )
 
+    def pairs(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Pairs:
+        """The pairs of a batch with itself, as this loss compares them."""
+        return Pairs(self._converted(y_true, y_pred, sample_weight))
+
     def align_classes(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Labels in the shape of the items of y_pred."""
         return shapes.align_items(self.name, y_true, y_pred)

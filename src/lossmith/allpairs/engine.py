@@ -107,7 +107,7 @@ class Visits:
         return fresh if weights is None else fresh * weights
 
 
-def total(loss: Any, pairs: Pairs, formula: Any, parts: int) -> Any:
+def total(loss: Any, pairs: Pairs, formula: Any, parts: int, given: Any = None) -> Any:
     """Sums over all anchors of what a formula gives for each, `(parts,)`.
 
     Args:
@@ -116,8 +116,9 @@ def total(loss: Any, pairs: Pairs, formula: Any, parts: int) -> Any:
         formula: `(measured, row)` to a tuple of tensors `(rows,)`; `measured()` is the block of
             similarities or distances, which takes time only if it is asked for.
         parts: how many tensors that are.
+        given: what the formula finds in `row.given`.
     """
-    visits = Visits(loss, pairs)
+    visits = Visits(loss, pairs, given)
 
     def visit(block: Block, carry: Any) -> Any:
         weights = visits.anchor_weights(block)

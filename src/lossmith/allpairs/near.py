@@ -38,7 +38,8 @@ def corrected(driver: Any, measure: Name, block: Any, near: Near, rows: Any, col
             difference = rows - ops.take(columns, column, axis=0)
             current = ops.take_along_axis(block, column[:, None], axis=1)[:, 0]
             exact = measures.exact(measure, difference)
-            return driver.put_entries(block, column, ops.where(chosen, exact, current))
+            exact = ops.where(chosen, exact, current)
+            return driver.put_entries(block, column[:, None], exact[:, None])
 
         return each_in_rows(driver, near.mask, visit, block)
 

@@ -7,7 +7,8 @@ from lossmith.core.backend import keras
 from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops
-_LOWEST = -1e30
+LOWEST = -1e30
+"""Stands for a similarity that is not there."""
 
 
 class Group:
@@ -43,23 +44,23 @@ class Group:
 
     def sum(self, block: Any) -> Any:
         """The sum."""
-        return ops.sum(self._weighed(self._chosen(block, 0.0)), axis=1)
+        return ops.sum(self.entries(block), axis=1)
 
     def mean(self, block: Any) -> Any:
         """The mean; 0 of nothing."""
         return divide_or_zero(self.sum(block), self.count())
 
-    def max(self, block: Any, empty: float = _LOWEST) -> Any:
+    def max(self, block: Any, empty: float = LOWEST) -> Any:
         """The largest; `empty` if there is none."""
-        return ops.amax(self._chosen(block, empty), axis=1)
+        return ops.amax(self.chosen(block, empty), axis=1)
 
-    def min(self, block: Any, empty: float = -_LOWEST) -> Any:
+    def min(self, block: Any, empty: float = -LOWEST) -> Any:
         """The smallest; `empty` if there is none."""
-        return ops.amin(self._chosen(block, empty), axis=1)
+        return ops.amin(self.chosen(block, empty), axis=1)
 
     def argmax(self, block: Any) -> Any:
         """The column of the largest."""
-        return ops.cast(ops.argmax(self._chosen(block, _LOWEST), axis=1), "int32")
+        return ops.cast(ops.argmax(self.chosen(block, LOWEST), axis=1), "int32")
 
     def argmin(self, block: Any) -> Any:
         """The column of the smallest."""
@@ -76,22 +77,32 @@ class Group:
 
         return each_in_rows(driver, self._members, weighed, carry)
 
-    def spread(self, values: Any, chosen: Any) -> Any:
-        """`values` of the rows times the weights of the chosen of the group, 0 elsewhere."""
-        members = ops.logical_and(self._members, chosen)
-        return self._weighed(ops.where(members, values[:, None], 0.0))
+    def entries(self, block: Any) -> Any:
+        """The block times the weights of the group, 0 for all others."""
+        return self._weighed(self.chosen(block, 0.0))
+
+    def weights_of(self, columns: Any) -> Any:
+        """The weights of the partners in some columns."""
+        if self._weights is None:
+            return ops.ones_like(columns, dtype=self._dtype)
+        return ops.take(self._weights, columns)
+
+    def most(self) -> Any:
+        """The largest number of them in any row, without weights."""
+        return ops.max(ops.count_nonzero(self._members, axis=1), initial=0)
+
+    def chosen(self, block: Any, other: float) -> Any:
+        """The block with another number for all that are not of the group."""
+        return ops.where(self._members, block, other)
 
     def logsumexp(self, block: Any) -> Any:
         """The logarithm of the sum of the exponentials; -1e30 of nothing."""
-        chosen = self._chosen(block, _LOWEST)
+        chosen = self.chosen(block, LOWEST)
         largest = ops.stop_gradient(ops.amax(chosen, axis=1, keepdims=True))
-        total = ops.sum(self._weighed(ops.exp(self._chosen(block - largest, _LOWEST))), axis=1)
+        total = ops.sum(self._weighed(ops.exp(self.chosen(block - largest, LOWEST))), axis=1)
         exists = total > 0
         logarithm = ops.log(ops.where(exists, total, ops.ones_like(total)))
-        return ops.where(exists, logarithm + largest[:, 0], ops.full_like(total, _LOWEST))
-
-    def _chosen(self, block: Any, other: float) -> Any:
-        return ops.where(self._members, block, other)
+        return ops.where(exists, logarithm + largest[:, 0], ops.full_like(total, LOWEST))
 
     def _weighed(self, block: Any) -> Any:
         return block if self._weights is None else block * self._weights

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from lossmith.allpairs import engine
+from lossmith.allpairs import engine, violations
 from lossmith.allpairs.base import AllPairsLoss
 from lossmith.allpairs.measures import Name
 from lossmith.allpairs.row import Group, Row
@@ -19,8 +19,8 @@ class Triplet(AllPairsLoss):
     With D the distance, for an anchor a, a positive p and a negative n:
     `max(D_ap - D_an + margin, 0)`. `mining` says which triplets count:
 
-    - `"all"`: every valid triplet, averaged over those that are not 0. There are B^3 of them; they
-      are visited a positive per anchor at a time, in memory that grows with B;
+    - `"all"`: every valid triplet, averaged over those that are not 0. There are B^3 of them; the
+      positives of an anchor are sorted and its negatives put between them, in O(B^2 log B);
     - `"semi_hard"`: for every positive pair the nearest negative that is further away than the
       positive, or the furthest if there is none; averaged over the positive pairs;
     - `"hardest"`: for every anchor its furthest positive and nearest negative, averaged over the
@@ -67,38 +67,26 @@ class Triplet(AllPairsLoss):
         if self.mining == "hardest":
             value = hinge(row.positives.max(block) - row.negatives.min(block) + self.margin)
             return value, row.positives.any() * row.negatives.any()
-        return self._by_positive(block, row)[:2]
+        return self._with_slope(block, row)[:2]
 
     def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
         """The weighted sums of values and of counts, and the slope of the first."""
         if self.mining == "hardest":
             return super().slope(block, row, weights)
-        value, count, slope = self._by_positive(block, row)
+        value, count, slope = self._with_slope(block, row)
         return ops.sum(weights * value), ops.sum(weights * count), weights[:, None] * slope
 
-    def _by_positive(self, block: Any, row: Row) -> tuple[Any, Any, Any]:
-        """Values, counts and slope, a positive of each anchor at a time."""
-        visit = self._all if self.mining == "all" else self._semi_hard
+    def _with_slope(self, block: Any, row: Row) -> tuple[Any, Any, Any]:
+        if self.mining == "all":
+            return violations.of_triplets(engine.driver, block, row, self.margin)
         zeros = ops.zeros_like(block[:, 0])
         start = (zeros, ops.zeros_like(block[:, 0]), ops.zeros_like(block))
 
         def positive(carry: Any, columns: Any, weights: Any) -> Any:
             distance = ops.take_along_axis(block, columns[:, None], axis=1)[:, 0]
-            return visit(carry, block, row.negatives, columns, distance, weights)
+            return self._semi_hard(carry, block, row.negatives, columns, distance, weights)
 
         return row.positives.visit(engine.driver, positive, start)
-
-    def _all(
-        self, carry: Any, block: Any, negatives: Group, columns: Any, distance: Any, weights: Any
-    ) -> Any:
-        value, count, slope = carry
-        excess = (distance + self.margin)[:, None] - block
-        active = excess > 0
-        number = negatives.where(active).count()
-        value = value + weights * negatives.sum(hinge(excess))
-        slope = slope - negatives.spread(weights, active)
-        slope = engine.driver.add_entries(slope, columns, weights * number)
-        return value, count + weights * number, slope
 
     def _semi_hard(
         self, carry: Any, block: Any, negatives: Group, columns: Any, distance: Any, weights: Any
@@ -111,8 +99,8 @@ class Triplet(AllPairsLoss):
         weights = weights * negatives.any()
         excess = distance - other + self.margin
         active = weights * ops.cast(excess > 0, block.dtype)
-        slope = engine.driver.add_entries(slope, columns, active)
-        slope = engine.driver.add_entries(slope, negative, -active)
+        slope = engine.driver.add_entries(slope, columns[:, None], active[:, None])
+        slope = engine.driver.add_entries(slope, negative[:, None], -active[:, None])
         return value + weights * hinge(excess), count + weights, slope
 
 

@@ -84,6 +84,11 @@ def traced(loss: "Loss", values: Mapping[str, Any]) -> "Loss":
     return _with_operands(loss, own)
 
 
+def is_traced(loss: "Loss") -> bool:
+    """Whether tensors stand in the place of some hyperparameters."""
+    return bool(loss.__dict__.get("_traced"))
+
+
 def _with_operands(loss: "Loss", changed: Mapping[str, Any]) -> "Loss":
     clone = object.__new__(type(loss))
     fixed = {name: value for name, value in vars(loss).items() if name != "_sealed"}
@@ -110,9 +115,9 @@ def _distribute_operands(clone: Any) -> None:
 
 def cast(loss: "Loss", dtype: Any) -> "Loss":
     """The loss with its tensors in the dtype that a batch is computed in."""
-    tensors = loss.__dict__.get("_traced")
-    if not tensors:
+    if not is_traced(loss):
         return loss
+    tensors = loss.__dict__["_traced"]
     return _with_operands(
         loss,
         {

@@ -7,6 +7,12 @@ import jax
 from jax import lax
 from jax import numpy as jnp
 
+from lossmith.allpairs.search import by_halving
+from lossmith.core.tracing import is_traced
+
+_FEW_BOUNDS = 128
+_TOGETHER = 8
+
 
 def product(a: Any, b: Any) -> Any:
     """The matrix product in the full precision of its operands."""
@@ -45,13 +51,44 @@ def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
 
 
 def put_entries(array: Any, columns: Any, values: Any) -> Any:
-    """Replace one entry in each row."""
-    return array.at[jnp.arange(array.shape[0]), columns].set(values)
+    """Replace some entries in each row, `(rows, entries)`."""
+    return array.at[jnp.arange(array.shape[0])[:, None], columns].set(values)
 
 
 def add_entries(array: Any, columns: Any, values: Any) -> Any:
-    """Add to one entry in each row."""
-    return array.at[jnp.arange(array.shape[0]), columns].add(values)
+    """Add to some entries in each row, `(rows, entries)`."""
+    return array.at[jnp.arange(array.shape[0])[:, None], columns].add(values)
+
+
+def largest(array: Any, number: int) -> tuple[Any, Any]:
+    """The largest entries of each row in falling order, and their columns."""
+    return lax.top_k(array, number)
+
+
+def place(bounds: Any, block: Any) -> Any:
+    """How many of the rising bounds of its row each entry of a block has reached."""
+    search = _by_comparing if bounds.shape[1] <= _FEW_BOUNDS else by_halving
+    return search(bounds, block)
+
+
+def _by_comparing(bounds: Any, block: Any) -> Any:
+    """Some bounds at a time: nothing is gathered, which XLA makes vector instructions of."""
+    fill = -bounds.shape[1] % _TOGETHER
+    bounds = jnp.pad(bounds, [(0, 0), (0, fill)], constant_values=jnp.inf)
+
+    def body(i: Any, reached: Any) -> Any:
+        some = lax.dynamic_slice_in_dim(bounds, i * _TOGETHER, _TOGETHER, axis=1)
+        for each in range(_TOGETHER):
+            reached += (some[:, each : each + 1] <= block).astype("int32")
+        return reached
+
+    return lax.fori_loop(0, bounds.shape[1] // _TOGETHER, body, jnp.zeros(block.shape, "int32"))
+
+
+def bin_sums(block: Any, bins: Any, number: int) -> Any:
+    """The sum of the entries of each bin of a row, `(rows, number)`; a bin beyond is left out."""
+    rows = jnp.arange(block.shape[0])[:, None]
+    return jnp.zeros((block.shape[0], number), block.dtype).at[rows, bins].add(block, mode="drop")
 
 
 def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
@@ -78,7 +115,11 @@ def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[.
 
 def differentiable(loss: Any, pairs: Any) -> Any:
     """The value of the loss, with the gradient that the engine computes along with it."""
+    value = _value if is_traced(loss) else _compiled_value
+    return value(loss, pairs.vectors(), pairs.without_vectors())
 
+
+def _value(loss: Any, vectors: Any, others: Any) -> Any:
     @jax.custom_vjp
     def value(vectors: Any, others: Any) -> Any:
         return loss.evaluate_pairs(others.with_vectors(vectors), gradient=False)[0]
@@ -90,7 +131,11 @@ def differentiable(loss: Any, pairs: Any) -> Any:
         return tuple(upstream * each for each in gradients), None
 
     value.defvjp(forward, backward)
-    return value(pairs.vectors(), pairs.without_vectors())
+    return value(vectors, others)
+
+
+_compiled_value = jax.jit(_value, static_argnums=0)
+"""Outside of a compiled step JAX would compile the loop over blocks anew at every call."""
 
 
 def enlist(loss: Any) -> None:

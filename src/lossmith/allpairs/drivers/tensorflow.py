@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lossmith.allpairs.search import by_halving
 from lossmith.core import backend
 
 
@@ -54,15 +55,43 @@ def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
 
 
 def put_entries(array: Any, columns: Any, values: Any) -> Any:
-    """Replace one entry in each row."""
-    places = tf.stack([tf.range(tf.shape(array)[0]), columns], axis=1)
-    return tf.tensor_scatter_nd_update(array, places, values)
+    """Replace some entries in each row, `(rows, entries)`."""
+    return tf.tensor_scatter_nd_update(array, _places(columns), values)
 
 
 def add_entries(array: Any, columns: Any, values: Any) -> Any:
-    """Add to one entry in each row."""
-    places = tf.stack([tf.range(tf.shape(array)[0]), columns], axis=1)
-    return tf.tensor_scatter_nd_add(array, places, values)
+    """Add to some entries in each row, `(rows, entries)`."""
+    return tf.tensor_scatter_nd_add(array, _places(columns), values)
+
+
+def _places(columns: Any) -> Any:
+    rows = tf.broadcast_to(tf.range(tf.shape(columns)[0])[:, None], tf.shape(columns))
+    return tf.stack([rows, columns], axis=2)
+
+
+def largest(array: Any, number: int) -> tuple[Any, Any]:
+    """The largest entries of each row in falling order, and their columns."""
+    if array.shape[1] is not None:
+        return tf.math.top_k(array, number)
+    columns = tf.shape(array)[1]
+    padded = tf.pad(array, [(0, 0), (0, number)], constant_values=array.dtype.min)
+    values, places = tf.math.top_k(padded, number)
+    return values, tf.minimum(places, columns - 1)
+
+
+def place(bounds: Any, block: Any) -> Any:
+    """How many of the rising bounds of its row each entry of a block has reached."""
+    return by_halving(bounds, block)  # XLA compares with all bounds in `tf.searchsorted`
+
+
+def bin_sums(block: Any, bins: Any, number: int) -> Any:
+    """The sum of the entries of each bin of a row, `(rows, number)`; a bin beyond is left out."""
+    rows = tf.shape(block)[0]
+    places = bins + (number + 1) * tf.range(rows)[:, None]
+    sums = tf.math.unsorted_segment_sum(
+        tf.reshape(block, [-1]), tf.reshape(places, [-1]), (number + 1) * rows
+    )
+    return tf.reshape(sums, [rows, number + 1])[:, :number]
 
 
 def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:

@@ -63,13 +63,28 @@ def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
 
 
 def put_entries(array: Any, columns: Any, values: Any) -> Any:
-    """Replace one entry in each row, in place."""
-    return array.scatter_(1, columns[:, None].long(), values[:, None])
+    """Replace some entries in each row, `(rows, entries)`, in place."""
+    return array.scatter_(1, columns.long(), values)
 
 
 def add_entries(array: Any, columns: Any, values: Any) -> Any:
-    """Add to one entry in each row, in place."""
-    return array.scatter_add_(1, columns[:, None].long(), values[:, None])
+    """Add to some entries in each row, `(rows, entries)`, in place."""
+    return array.scatter_add_(1, columns.long(), values)
+
+
+def largest(array: Any, number: int) -> tuple[Any, Any]:
+    """The largest entries of each row in falling order, and their columns."""
+    return torch.topk(array, number)
+
+
+def place(bounds: Any, block: Any) -> Any:
+    """How many of the rising bounds of its row each entry of a block has reached."""
+    return torch.searchsorted(bounds.contiguous(), block.contiguous(), right=True)
+
+
+def bin_sums(block: Any, bins: Any, number: int) -> Any:
+    """The sum of the entries of each bin of a row, `(rows, number)`; a bin beyond is left out."""
+    return block.new_zeros((len(block), number + 1)).scatter_add_(1, bins, block)[:, :number]
 
 
 def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
