@@ -7,6 +7,7 @@ import jax
 from jax import lax
 from jax import numpy as jnp
 
+from lossmith.allpairs.search import by_halving
 from lossmith.core.tracing import is_traced
 
 _FEW_BOUNDS = 128
@@ -66,7 +67,7 @@ def largest(array: Any, number: int) -> tuple[Any, Any]:
 
 def place(bounds: Any, block: Any) -> Any:
     """How many of the rising bounds of its row each entry of a block has reached."""
-    search = _by_comparing if bounds.shape[1] <= _FEW_BOUNDS else _by_halving
+    search = _by_comparing if bounds.shape[1] <= _FEW_BOUNDS else by_halving
     return search(bounds, block)
 
 
@@ -82,18 +83,6 @@ def _by_comparing(bounds: Any, block: Any) -> Any:
         return reached
 
     return lax.fori_loop(0, bounds.shape[1] // _TOGETHER, body, jnp.zeros(block.shape, "int32"))
-
-
-def _by_halving(bounds: Any, block: Any) -> Any:
-    number = bounds.shape[1]
-    reached = jnp.zeros(block.shape, "int32")
-    step = 1 << (number.bit_length() - 1)
-    while step:
-        ahead = reached + step
-        bound = jnp.take_along_axis(bounds, jnp.minimum(ahead, number) - 1, axis=1)
-        reached = jnp.where((ahead <= number) & (bound <= block), ahead, reached)
-        step //= 2
-    return reached
 
 
 def bin_sums(block: Any, bins: Any, number: int) -> Any:
