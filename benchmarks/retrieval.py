@@ -22,7 +22,7 @@ from _measure import Case, Effort, best, clock_for, environment, markdown, measu
 
 GALLERY, DIMENSIONS, NEIGHBOURS = 50_000, 128, 10
 CLASS_SIZES = (10, 5_000)
-PAIRS, BATCH = 10_000_000, 2**16
+PAIRS, BATCH = 10_000_000, 2**20
 PACKAGES = ("numpy", "scikit-learn")
 SEED = 0
 
