@@ -19,21 +19,20 @@ def show_losses(as_json: bool) -> None:
         out.print_json(data={name: _described(cls) for name, cls in catalogue.items()})
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("Loss", "compares", "hyperparameter"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("range", overflow="fold")
+    table.add_column("Loss, hyperparameter = default", no_wrap=True)
+    table.add_column("compares, range", overflow="fold")
     for name, cls in catalogue.items():
+        table.add_row(name, _TARGETS[cls.targets])
         declared: list[Hyperparameter] = list(cls.declared.values())
-        for row in range(max(1, len(declared))):
-            head = (name, _TARGETS[cls.targets]) if row == 0 else ("", "")
-            table.add_row(*head, *(_cells(declared[row]) if declared else ()))
+        for hyperparameter in declared:
+            table.add_row(*_cells(hyperparameter))
     out.print(table, soft_wrap=False)
     out.print("\nhelp(lossmith.losses.Huber) shows the formula of a loss and when to use it.")
 
 
 def _cells(hyperparameter: Hyperparameter) -> tuple[str, str]:
     default = "" if hyperparameter.default is REQUIRED else f" = {hyperparameter.default}"
-    return f"{hyperparameter.name}{default}", hyperparameter.describe()
+    return f"  {hyperparameter.name}{default}", hyperparameter.describe()
 
 
 def _described(cls: Any) -> dict[str, Any]:
