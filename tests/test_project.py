@@ -29,7 +29,7 @@ LAYERS = [
     {"distances"},
     {"allpairs"},
     {"losses"},
-    {"siamese", "report", "datasets", "checker", "sweep"},
+    {"siamese", "report", "datasets", "checker", "sweeping"},
     {"__init__"},
     {"lossmith_cli", "pytest_lossmith"},
 ]

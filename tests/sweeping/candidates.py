@@ -1,0 +1,79 @@
+"""What tests of sweeps share: data, models, and the training by `fit` that each run stands for."""
+
+import keras
+import numpy as np
+
+import lossmith as ls
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(52, 3)).astype("float32")
+Y = (X @ [1.0, -2.0, 0.5] + 3.0 * (rng.random(52) < 0.2)).astype("float32")
+VALIDATION = (X[:20], (X[:20] @ [1.0, -2.0, 0.5]).astype("float32"))
+BATCH = 16
+THRESHOLDS = [0.1, 1.0, 10.0]
+
+
+def linear():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1))
+    return model
+
+
+def with_everything():
+    """Batch normalisation, dropout, and an optimizer with a schedule."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(8, activation="tanh"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.25),
+            layers.Dense(1),
+        ]
+    )
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.02, 4, 0.9)
+    model.compile(keras.optimizers.Adam(schedule))
+    return model
+
+
+def sweep(make_model=linear, loss=ls.losses.huber, values=None, **arguments):
+    given = {"validation_data": VALIDATION, "metric": "mae", "epochs": 2, "batch_size": BATCH}
+    values = {"threshold": THRESHOLDS} if values is None else values
+    return ls.sweep(make_model, loss, values, X, Y, **{**given, "verbose": 0, **arguments})
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches that the documentation of a sweep names."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed, self.epoch = seed, 0
+
+    def __len__(self):
+        return -(-len(X) // BATCH)
+
+    def __getitem__(self, index):
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(X))
+        rows = order[index * BATCH : (index + 1) * BATCH]
+        return X[rows], Y[rows]
+
+
+def fit(make_model, loss, run, epochs, callbacks=()):
+    """Train as the documentation says that a run of a sweep does."""
+    keras.utils.set_random_seed(run.start_seed)
+    model = make_model()
+    model.compile(model.optimizer, loss, weighted_metrics=["mae"])
+    batches = Batches(run.seed)
+    follow = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: setattr(batches, "epoch", epoch)
+    )
+    history = model.fit(
+        batches,
+        epochs=epochs,
+        shuffle=False,
+        validation_data=VALIDATION,
+        validation_batch_size=BATCH,
+        callbacks=[follow, *callbacks],
+        verbose=0,
+    )
+    return model, history.history
