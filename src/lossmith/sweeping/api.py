@@ -110,13 +110,13 @@ def sweep(
     ...     model.compile(keras.optimizers.SGD(0.2))
     ...     return model
     >>> result = ls.sweep(
-    ...     make_model, ls.losses.huber, {"threshold": [0.1, 100.0]}, x, y,
+    ...     make_model, ls.losses.huber, {"threshold": [0.5, 100.0]}, x, y,
     ...     validation_data=(x[:32], 2 * x[:32, 0]), metric="mae", epochs=20, verbose=0,
     ... )
     >>> dict(result.best.hyperparameters)
-    {'threshold': 0.1}
+    {'threshold': 0.5}
     >>> result.best_model.loss
-    Huber(threshold=0.1)
+    Huber(threshold=0.5)
     """
     if not isinstance(loss, Loss):
         raise TypeError(

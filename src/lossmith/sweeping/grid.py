@@ -9,7 +9,7 @@ import numpy as np
 from lossmith.core import Loss, traced
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
-from lossmith.core.hyperparameters import Hyperparameter
+from lossmith.core.hyperparameters import Hyperparameter, comparable
 from lossmith.core.ranges import real_arm
 
 Values = dict[str, Any]
@@ -41,13 +41,9 @@ def _column(loss: Loss, name: str, given: Any) -> list[Any]:
     if not column:
         raise ValueError(f"sweep: the grid is empty, as `{name}` has no values.")
     for position, value in enumerate(column):
-        if any(_same(value, other) for other in column[:position]):
+        if comparable(value) in map(comparable, column[:position]):
             raise ValueError(f"sweep: `{name}` is given {value!r} twice.")
     return column
-
-
-def _same(first: Any, second: Any) -> bool:
-    return type(first) is type(second) and bool(np.all(np.equal(first, second)))
 
 
 def _bound(loss: Loss, name: str, value: Any) -> Any:
@@ -64,12 +60,18 @@ def _holder(loss: Loss, name: str) -> tuple[Loss, str]:
     *path, last = name.split(".")
     holder: Any = loss
     for step in path:
-        traced(holder, {step: None})
+        _check_known(holder, step)
         holder = holder.hyperparameters[step]
         if not isinstance(holder, Loss):
             raise TypeError(f"sweep: `{name}`: {step!r} of {loss!r} is no loss.")
-    traced(holder, {last: None})
+    _check_known(holder, last)
     return holder, last
+
+
+def _check_known(loss: Loss, name: str) -> None:
+    if name not in loss.hyperparameters:
+        known = ", ".join(f"`{each}`" for each in loss.hyperparameters) or "none"
+        raise TypeError(f"sweep: {loss.name} has no hyperparameter `{name}`; it has {known}.")
 
 
 def declaration_of(loss: Loss, name: str) -> Hyperparameter | None:
@@ -96,21 +98,23 @@ def with_values(loss: Loss, values: Mapping[str, Any]) -> Loss:
 def is_real(loss: Loss, name: str, value: Any) -> bool:
     """Whether a compiled step can take a value as a tensor; others are built into the step."""
     declared = declaration_of(loss, name)
-    return isinstance(value, float) and declared is not None and real_arm(declared.kind) is not None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and declared is not None and real_arm(declared.kind) is not None
 
 
-def split(loss: Loss, values: Values) -> tuple[Values, Values]:
+def split(loss: Loss, values: Mapping[str, Any]) -> tuple[Values, Values]:
     """The values that a compiled step takes as tensors, and those that are built into it."""
     real = {name: value for name, value in values.items() if is_real(loss, name, value)}
     return real, {name: value for name, value in values.items() if name not in real}
 
 
-def programs(loss: Loss, grid: Sequence[Values]) -> Iterator[tuple[Loss, list[int]]]:
+def programs(loss: Loss, grid: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Loss, list[int]]]:
     """Group the combinations that one compiled step can serve: a loss, and their numbers."""
-    groups: dict[str, tuple[Loss, list[int]]] = {}
+    groups: dict[Any, tuple[Loss, list[int]]] = {}
     for number, values in enumerate(grid):
         real, fixed = split(loss, values)
-        key = repr((sorted(real), sorted(fixed.items())))
+        built_in = tuple((name, comparable(value)) for name, value in fixed.items())
+        key = tuple(real), built_in
         groups.setdefault(key, (with_values(loss, fixed), []))[1].append(number)
     yield from groups.values()
 

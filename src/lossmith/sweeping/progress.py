@@ -24,5 +24,5 @@ class Display:
 
     def finish(self) -> None:
         """End the line."""
-        if self._verbose:
+        if self._verbose and self._done:
             self._bar.update(self._done, finalize=True)

@@ -66,8 +66,9 @@ def ranking(loss: Loss, swept: Iterable[str], metric: Any, mode: str | None) -> 
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"sweep: mode must be 'min' or 'max'; got {mode!r}.")
-    if metric is None or metric is loss or metric in (*_OWN_LOSS, loss.name):
-        if metric in _OWN_LOSS and _is_likelihood(loss, swept):
+    is_named = isinstance(metric, str) and metric in (*_OWN_LOSS, loss.name)
+    if metric is None or metric is loss or is_named:
+        if is_named and metric != loss.name and _is_likelihood(loss, swept):
             return Ranking(None, "min")
         raise ValueError(_refusal(loss, list(swept)))
     if isinstance(metric, Loss):

@@ -172,6 +172,8 @@ class SweepResult:
         Args:
             over: the hyperparameter; the first one if not given.
 
+        It needs Matplotlib.
+
         Returns:
             A `matplotlib.figure.Figure`; `figure.savefig(path)` saves it.
 

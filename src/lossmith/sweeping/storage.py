@@ -43,6 +43,7 @@ class Folder:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self._path = path
+        self._outcomes: dict[str, Outcome] = {}
         described = json.loads(json.dumps(settings))
         if (path / _SETTINGS).exists():
             _check_same(path, files.read_json(path / _SETTINGS), described)
@@ -54,9 +55,10 @@ class Folder:
 
     def outcome(self, run: Run) -> Outcome | None:
         """How a run ended, `None` if it has not."""
-        if not self._file(run).exists():
-            return None
-        return Outcome.from_json(str(self._read(run)["outcome"]))
+        address = run.address()
+        if address not in self._outcomes and self._file(run).exists():
+            self._outcomes[address] = Outcome.from_json(str(self._read(run)["outcome"]))
+        return self._outcomes.get(address)
 
     def weights(self, run: Run) -> Weights:
         """The weights of a run that has ended."""
@@ -65,9 +67,11 @@ class Folder:
 
     def keep(self, run: Run, outcome: Outcome, weights: Weights) -> None:
         """Write a run that has ended."""
-        arrays = {f"w{number}": each for number, each in enumerate(weights)}
+        arrays: dict[str, Any] = {f"w{number}": each for number, each in enumerate(weights)}
+        arrays["outcome"] = np.array(outcome.to_json())
         with files.moved_into_place(self._file(run)) as temporary:
-            np.savez(temporary, outcome=np.array(outcome.to_json()), **arrays)
+            np.savez(temporary, **arrays)
+        self._outcomes[run.address()] = outcome
 
     def _file(self, run: Run) -> Path:
         return self._path / f"run-{run.address()}.npz"

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from lossmith.core import Loss
 from lossmith.core.backend import keras
 from lossmith.sweeping import models
@@ -26,7 +28,7 @@ def train(
     """
     swept = SweptLoss(loss)
     swept.tensors = {
-        name: keras.Variable(runs[0].hyperparameters[name], trainable=False, name="swept")
+        name: keras.Variable(_number(runs[0], name), trainable=False, name="swept")
         for name in names
     }
     model = models.make(settings, swept, runs[0].start_seed)
@@ -38,8 +40,13 @@ def train(
             starts[run.start_seed] = made
         _set_back(model, starts[run.start_seed])
         for name, variable in swept.tensors.items():
-            variable.assign(run.hyperparameters[name])
+            variable.assign(_number(run, name))
         yield run, *_fit(model, run, settings, advance)
+
+
+def _number(run: Run, name: str) -> np.ndarray:
+    """A value with all its digits: TensorFlow would make a float32 tensor of a number first."""
+    return np.asarray(run.hyperparameters[name], keras.config.floatx())
 
 
 def _set_back(model: Any, start: models.Start) -> None:
