@@ -6,9 +6,9 @@ import numpy as np
 import lossmith as ls
 
 rng = np.random.default_rng(0)
-X = rng.normal(size=(52, 3)).astype("float32")
-Y = (X @ [1.0, -2.0, 0.5] + 3.0 * (rng.random(52) < 0.2)).astype("float32")
-VALIDATION = (X[:20], (X[:20] @ [1.0, -2.0, 0.5]).astype("float32"))
+X = rng.normal(size=(32, 3)).astype("float32")
+Y = (X @ [1.0, -2.0, 0.5] + 3.0 * (rng.random(32) < 0.2)).astype("float32")
+VALIDATION = (X[:16], (X[:16] @ [1.0, -2.0, 0.5]).astype("float32"))
 BATCH = 16
 THRESHOLDS = [0.1, 1.0, 10.0]
 
@@ -36,34 +36,36 @@ def with_everything():
     return model
 
 
-def sweep(make_model=linear, loss=ls.losses.huber, values=None, **arguments):
+def sweep(make_model=linear, loss=ls.losses.huber, values=None, rows=32, **arguments):
     given = {"validation_data": VALIDATION, "metric": "mae", "epochs": 2, "batch_size": BATCH}
     values = {"threshold": THRESHOLDS} if values is None else values
-    return ls.sweep(make_model, loss, values, X, Y, **{**given, "verbose": 0, **arguments})
+    return ls.sweep(
+        make_model, loss, values, X[:rows], Y[:rows], **{**given, "verbose": 0, **arguments}
+    )
 
 
 class Batches(keras.utils.PyDataset):
     """The batches that the documentation of a sweep names."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, rows):
         super().__init__()
-        self.seed, self.epoch = seed, 0
+        self.seed, self.rows, self.epoch = seed, rows, 0
 
     def __len__(self):
-        return -(-len(X) // BATCH)
+        return -(-self.rows // BATCH)
 
     def __getitem__(self, index):
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(X))
-        rows = order[index * BATCH : (index + 1) * BATCH]
-        return X[rows], Y[rows]
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
+        batch = order[index * BATCH : (index + 1) * BATCH]
+        return X[batch], Y[batch]
 
 
-def fit(make_model, loss, run, epochs, callbacks=()):
+def fit(make_model, loss, run, epochs, callbacks=(), rows=32):
     """Train as the documentation says that a run of a sweep does."""
     keras.utils.set_random_seed(run.start_seed)
     model = make_model()
     model.compile(model.optimizer, loss, weighted_metrics=["mae"])
-    batches = Batches(run.seed)
+    batches = Batches(run.seed, rows)
     follow = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: setattr(batches, "epoch", epoch)
     )

@@ -106,7 +106,7 @@ class Program:
                 self.model.optimizer.variables,
             )
         ]
-        self._metrics = [np.asarray(each) for each in self.model.metrics_variables]
+        self._metrics = [keras.ops.convert_to_numpy(each) for each in self.model.metrics_variables]
         self._data = jax.tree.map(
             jnp.asarray, (settings.training.arrays, settings.validation.arrays)
         )
