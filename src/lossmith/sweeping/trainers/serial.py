@@ -38,6 +38,8 @@ def train(
             made = models.start_of(models.make(settings, swept, run.start_seed))
             models.check_shapes(starts[runs[0].start_seed], made, run.start_seed)
             starts[run.start_seed] = made
+        # PyTorch draws dropout from its global generator, which is where `make_model` has left it.
+        keras.utils.set_random_seed(run.start_seed)
         _set_back(model, starts[run.start_seed])
         for name, variable in swept.tensors.items():
             variable.assign(_number(run, name))
