@@ -13,7 +13,7 @@ ops = keras.ops
 Distance = Literal["euclidean", "squared_euclidean", "cosine"]
 
 
-class _Ratio(keras.metrics.Metric):  # type: ignore[misc]
+class _Ratio(keras.metrics.Metric):
     """A sum over batches, divided by another."""
 
     def __init__(self, name: str | None, dtype: Any) -> None:
