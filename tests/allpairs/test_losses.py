@@ -6,7 +6,7 @@ from contract import allpairs_oracles as oracles
 from gradients import finite_differences, forget_compiled, value_and_gradient
 
 import lossmith as ls
-from lossmith.allpairs import engine
+from lossmith.allpairs import engine, violations
 
 L = ls.losses
 RNG = np.random.default_rng(4)
@@ -33,13 +33,13 @@ def small_blocks():
     forget_compiled()
 
 
-def check(loss, embeddings, weights):
+def check(loss, embeddings, weights, ids=IDS):
     oracle, options = getattr(oracles, loss.default_name), dict(loss.hyperparameters)
-    value, gradient = value_and_gradient(lambda p: loss(IDS, p, weights), embeddings)
+    value, gradient = value_and_gradient(lambda p: loss(ids, p, weights), embeddings)
     exact = embeddings.astype(float)
-    expected = oracle(IDS, exact, weights, **options)
+    expected = oracle(ids, exact, weights, **options)
     np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
-    slope = finite_differences(lambda p: oracle(IDS, p, weights, **options), exact)
+    slope = finite_differences(lambda p: oracle(ids, p, weights, **options), exact)
     np.testing.assert_allclose(gradient, slope, rtol=2e-4, atol=2e-6)
 
 
@@ -59,3 +59,18 @@ def test_two_encoders(loss, weights):
 def test_two_encoders_need_two_views(loss):
     with pytest.raises(ValueError, match="two views"):
         loss(IDS, EMBEDDINGS)
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), (2, 8)], ids=["in several goes", "at once"])
+def test_triplets_of_more_positives_than_are_sorted_at_a_time(monkeypatch, sizes):
+    monkeypatch.setattr(violations, "_SIZES", sizes)
+    forget_compiled()
+    check(L.triplet(margin=1.0), EMBEDDINGS, WEIGHTS, np.array([0, 1, 0, 0, 1, 0, 0, 1]))
+    forget_compiled()
+
+
+def test_triplets_of_equal_embeddings():
+    check(L.triplet(margin=1.0, distance="cosine"), np.ones((8, 4), "float32"), None)
+    embeddings = np.repeat(np.eye(4, dtype="float32"), 2, axis=0)
+    value = float(L.triplet(margin=1.0)(IDS, embeddings))
+    assert value == pytest.approx(oracles.triplet(IDS, embeddings, margin=1.0), rel=1e-5)
