@@ -9,12 +9,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+OWN_EXTRAS = ("check", "cli", "search")
+"""The extras that are not a backend's."""
+
 
 def lowest_versions(pyproject: Path) -> list[str]:
-    """Turn every `name>=bound` of the library, the command line and search into `name==bound`."""
+    """Turn every `name>=bound` of the library and its own extras into `name==bound`."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    requirements = project["dependencies"] + extras["cli"] + extras["search"]
+    requirements = sum((extras[name] for name in OWN_EXTRAS), project["dependencies"])
     return [requirement.replace(">=", "==") for requirement in requirements]
 
 

@@ -77,3 +77,8 @@ def test_large_ids_are_told_apart():
     ids = np.array([16_777_217, 16_777_216] * 3 + [5])
     small = np.array([1, 2] * 3 + [5])
     assert float(supcon(ids, EMBEDDINGS)) == float(supcon(small, EMBEDDINGS))
+
+
+def test_embeddings_have_one_axis():
+    with pytest.raises(ValueError, match=r"has shape \(2, 3, 4\); it must hold an embedding per"):
+        supcon(np.zeros((2, 3), int), np.ones((2, 3, 4), "float32"))

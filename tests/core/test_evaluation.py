@@ -1,6 +1,9 @@
 """A formula that fails says in which loss, for which shapes, and what formulas are made of."""
 
 import contextlib
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -68,3 +71,23 @@ def test_embeddings_for_a_formula_of_distances():
     with pytest.raises(KeyError) as raised:
         missing_key_of_pairs(LABELS, EMBEDDINGS)
     assert "begin with their distance" in raised.value.__notes__[-1]
+
+
+@pytest.mark.backend_free
+def test_torch_compile_does_not_look_into_a_loss_of_lossmith():
+    code = """
+import torch
+import lossmith as ls
+
+def keep(graph, inputs):
+    print(sum(node.op == "call_function" for node in graph.graph.nodes), end=" ")
+    return graph.forward
+
+step = torch.compile(lambda y, p: ls.losses.huber(y, p), backend=keep, fullgraph=True)
+print(float(step(torch.zeros(4, 1), torch.ones(4, 1))))
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "1 0.5", done.stderr

@@ -126,6 +126,25 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
         Gallery.load(path)
 
 
+def test_a_file_with_damaged_bytes_is_read_or_named(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.npz"
+    gallery_of(np.random.default_rng(0).normal(size=(40, 8))).save(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(1)
+    refusals = []
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), size=3):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(bytes(damaged))
+        try:
+            Gallery.load(path)
+        except ValueError as error:
+            refusals.append(str(error))
+    assert refusals
+    assert all("gallery.npz cannot be read as a gallery" in refusal for refusal in refusals)
+
+
 def test_a_file_without_all_parts_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "gallery.npz", embeddings=np.zeros((1, 1), dtype=np.float32))
     with pytest.raises(ValueError, match=r"gallery\.npz cannot be read as a gallery: .*names"):

@@ -45,6 +45,11 @@ class SupervisedContrastive(Loss):
 
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The mean over the anchors that have a positive."""
+        if len(y_pred.shape) != 2:
+            raise ValueError(
+                f"{self.name}: y_pred has shape {tuple(y_pred.shape)}; it must hold an embedding "
+                "per item, (N, D)."
+            )
         weights = ops.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
         unit, _ = directions(y_pred)
         similarity = (unit @ ops.transpose(unit)) / self.temperature

@@ -196,11 +196,9 @@ def _joined(name: str, probed: Probed, settings: Settings) -> Report:
 
 def _merged(findings: Iterable[Finding]) -> list[Finding]:
     """One finding for what several backends show, with the names of all of them."""
-    merged: dict[tuple[str, str, str], Finding] = {}
+    merged: dict[tuple[str, str], Finding] = {}
     for finding in findings:
-        first_words = finding.message.split(" get ")[0] if finding.rule == rules.DEAD_LABEL else ""
-        hyper = finding.message.split(" ")[0] if finding.rule == rules.NO_EFFECT else first_words
-        key = (finding.rule.code, hyper, "")
+        key = (finding.rule.code, finding.about)
         known = merged.get(key)
         if known is None:
             merged[key] = finding

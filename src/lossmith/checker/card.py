@@ -28,7 +28,7 @@ def measure(context: Context) -> Card:
     for part in (_batch, _at_perfect, _regression, _binary, _pairs, _survival, _effects):
         try:
             rows.update(part(context))
-        except Exception as error:
+        except Exception as error:  # the other rows are worth having
             rows[f"not measured ({part.__name__.strip('_')})"] = CardRow(type(error).__name__)
     return Card(rows)
 

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,8 +66,20 @@ class Observation:
 
 def failed(error: BaseException) -> Observation:
     """The observation of a loss that raised."""
-    text = " ".join(str(error).split())
-    return Observation(np.full((), np.nan), None, f"{type(error).__name__}: {text[:300]}")
+    return Observation(np.full((), np.nan), None, words_of(error, 300))
+
+
+def words_of(error: BaseException, most: int) -> str:
+    """The kind of an error and what it says, on one line of at most so many characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"
+
+
+def attempt(look: Callable[[], Observation]) -> Observation:
+    """What is seen, or that the loss raised: it is anybody's code and may raise anything."""
+    try:
+        return look()
+    except Exception as error:
+        return failed(error)
 
 
 def as_keras_loss(loss: Any) -> Any:
@@ -139,7 +152,7 @@ class Evaluator:
                 return self.reduced(y_true, y_pred).scalar
             try:
                 return float(np.mean(_numpy(self._reduced(*arrays))))
-            except Exception:
+            except Exception:  # a loss may run compiled and not eagerly
                 return float("nan")
 
     def _traces_as_before(self, arrays: tuple[Any, ...]) -> bool:
@@ -163,19 +176,13 @@ class Evaluator:
                 return [self.reduced(*batches[0]), *map(self._traced, batches[1:])]
             try:
                 step = compiled_step(self.backend, self._reduced, batches[0])
-            except Exception as error:
+            except Exception as error:  # PyTorch and TensorFlow may call the loss to compile it
                 return [failed(error) for _ in batches]
-            return [_attempt(step, batch) for batch in batches]
+            return [attempt(partial(_value, step, batch)) for batch in batches]
 
     def _traced(self, batch: tuple[Any, Any]) -> Observation:
         """Whether JAX can trace a batch; its value is that of the program, whatever the size."""
-        import jax
-
-        try:
-            jax.eval_shape(self._reduced, *(_tensor(array) for array in batch))
-        except Exception as error:
-            return failed(error)
-        return Observation(np.full((), np.nan), None)
+        return attempt(partial(_trace, self._reduced, batch))
 
     def runs(self, y_true: Any, y_pred: Any, weight: Any = None) -> Observation:
         """Whether the loss takes these inputs; traced only where that is cheaper than a run."""
@@ -183,14 +190,8 @@ class Evaluator:
             return self.reduced(y_true, y_pred, weight)
         arrays = (y_true, y_pred) if weight is None else (y_true, y_pred, weight)
         function = self._reduced if weight is None else self._weighted
-        import jax
-
         with _quiet():
-            try:
-                jax.eval_shape(function, *(_tensor(array) for array in arrays))
-            except Exception as error:
-                return failed(error)
-        return Observation(np.full((), np.nan), None)
+            return attempt(partial(_trace, function, arrays))
 
     def returns(self, y_true: Any, y_pred: Any) -> str:
         """What a loss returns if that is no tensor, in words; else, or if it raises, nothing."""
@@ -198,7 +199,7 @@ class Evaluator:
         formula = loss.call if isinstance(loss, keras.losses.Loss) else loss
         try:
             value = formula(_tensor(y_true), _tensor(y_pred))
-        except Exception:
+        except Exception:  # that a loss raises is another rule's business
             return ""
         no_tensor = value is None or isinstance(value, str | dict | list | tuple)
         return f"{value!r}"[:80] if no_tensor else ""
@@ -240,12 +241,9 @@ class Evaluator:
             if self._should_compile(shapes):
                 try:
                     return _observe(self._program(shapes, function), arrays)
-                except Exception as error:
+                except Exception as error:  # it may still run eagerly
                     self.not_compilable = failed(error).error
-            try:
-                return _observe(with_gradient(self.backend, function), arrays)
-            except Exception as error:
-                return failed(error)
+            return attempt(lambda: _observe(with_gradient(self.backend, function), arrays))
 
     def _should_compile(self, shapes: Any) -> bool:
         if self.not_compilable is not None or self.backend == "torch" or shapes[0] == "masked":
@@ -269,12 +267,17 @@ def _observe(program: Program, arrays: tuple[Any, ...]) -> Observation:
     )
 
 
-def _attempt(step: Callable[..., Any], batch: tuple[Any, Any]) -> Observation:
-    try:
-        value = step(*(_tensor(array) for array in batch))
-    except Exception as error:
-        return failed(error)
+def _value(step: Callable[..., Any], batch: tuple[Any, Any]) -> Observation:
+    value = step(*(_tensor(array) for array in batch))
     return Observation(_numpy(value).astype("float64"), None)
+
+
+def _trace(function: Callable[..., Any], arrays: tuple[Any, ...]) -> Observation:
+    """That JAX can trace a function of arrays; nothing is computed."""
+    import jax
+
+    jax.eval_shape(function, *(_tensor(array) for array in arrays))
+    return Observation(np.full((), np.nan), None)
 
 
 @contextlib.contextmanager

@@ -138,7 +138,7 @@ def _kept_otherwise(loss: Any, name: str) -> dict[str, Any]:
         return {}
     try:
         usual, other = cls(), cls(**{name: default / 2 + 0.217})
-    except Exception:
+    except Exception:  # a loss refuses a value as it likes
         return {}
     before, after, here = _numbers(usual), _numbers(other), _numbers(loss)
     follows = [key for key in after if after[key] != before.get(key)]

@@ -120,7 +120,7 @@ def _inspect(loss: Any, settings: Settings) -> BackendResult:
 def _guarded(name: str, probe: Probe, context: Context) -> Iterator[Finding]:
     try:
         yield from probe(context)
-    except Exception as error:
+    except Exception as error:  # one probe that fails must not hide what the others find
         yield rules.finding(
             rules.PROBE_FAILED,
             f"The probe {name!r} could not be run: {type(error).__name__}: {error}",

@@ -82,19 +82,12 @@ def probe_backends(subject: Subject, settings: Settings, backends: Sequence[str]
     keeper = _saving_backend(backends)
     with children_kept() as children, tempfile.TemporaryDirectory() as folder:
         children.get("reload", keeper)
+
+        def probe(backend: str) -> _Seen:
+            return _probe(children, subject, settings, backend, folder if backend == keeper else "")
+
         with ThreadPoolExecutor(len(backends)) as threads:
-            seen = dict(
-                zip(
-                    backends,
-                    threads.map(
-                        lambda backend: _probe(
-                            children, subject, settings, backend, folder * (backend == keeper)
-                        ),
-                        backends,
-                    ),
-                    strict=True,
-                )
-            )
+            seen = dict(zip(backends, threads.map(probe, backends), strict=True))
     return _joined(seen)
 
 

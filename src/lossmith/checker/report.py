@@ -68,7 +68,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault: the rule, a sentence in plain words, the proof, the consequence, the remedy."""
+    """One fault: the rule, a sentence in plain words, the proof, the consequence, the remedy.
+
+    `about` names the hyperparameter or label at fault, where a rule may be broken by several.
+    """
 
     rule: Rule
     message: str
@@ -78,6 +81,7 @@ class Finding:
     backends: tuple[str, ...] = ()
     waived: str | None = None
     severity: Severity = field(default="error", kw_only=True)
+    about: str = field(default="", kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain data."""

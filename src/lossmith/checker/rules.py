@@ -189,9 +189,17 @@ def finding(
     consequence: str = "",
     remedy: str = "",
     severity: Severity | None = None,
+    about: str = "",
 ) -> Finding:
     """Make a finding of `rule`, with the rule's severity unless another is given."""
     backends = () if evidence is None else (evidence.backend,)
     return Finding(
-        rule, message, evidence, consequence, remedy, backends, severity=severity or rule.severity
+        rule,
+        message,
+        evidence,
+        consequence,
+        remedy,
+        backends,
+        severity=severity or rule.severity,
+        about=about,
     )

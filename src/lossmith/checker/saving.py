@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.checker import rules, targets
-from lossmith.checker.evaluate import Evaluator
+from lossmith.checker.evaluate import Evaluator, words_of
 from lossmith.checker.hyperparameters import closure, hyperparameters, rebuild
 from lossmith.checker.report import BackendResult, Evidence, Finding, plain
 from lossmith.checker.settings import TARGETS, Entry, Settings
@@ -63,8 +63,8 @@ def save(loss: Any, inputs: list[Trial], folder: str) -> dict[str, Any]:
         model.compile(loss=changed)
         with _tensorflow_left_out():
             model.save(path)
-    except Exception as raised:
-        error = f"{type(raised).__name__}: {' '.join(str(raised).split())[:300]}"
+    except Exception as raised:  # a loss, and Keras over it, may raise anything
+        error = words_of(raised, 300)
     return {
         "path": path,
         "changes": plain(changes),
@@ -192,8 +192,8 @@ def reload(subject: Subject, receipt: Mapping[str, Any], inputs: list[Trial]) ->
     how, error, loaded = "plainly", "", None
     try:
         loaded = keras.models.load_model(receipt["path"]).loss
-    except Exception as raised:
-        how, error = "", f"{type(raised).__name__}: {' '.join(str(raised).split())[:200]}"
+    except Exception as raised:  # a loss, and Keras over it, may raise anything
+        how, error = "", words_of(raised, 200)
     original = load(subject)
     if receipt["changes"]:
         original = rebuild(original, **_like(receipt["changes"], original))
@@ -202,8 +202,8 @@ def reload(subject: Subject, receipt: Mapping[str, Any], inputs: list[Trial]) ->
         try:
             loaded = keras.models.load_model(receipt["path"], custom_objects=names).loss
             how = "with custom_objects"
-        except Exception as raised:
-            error = f"{type(raised).__name__}: {' '.join(str(raised).split())[:200]}"
+        except Exception as raised:  # as above
+            error = words_of(raised, 200)
     reply: dict[str, Any] = {"loaded": how, "error": error, "same": True, "lost": {}}
     return {**reply, **_compared(original, loaded, inputs)} if how else reply
 

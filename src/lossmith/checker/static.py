@@ -6,6 +6,7 @@ it explains.
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ def _without_effect(tree: ast.Module, source: Source) -> Iterator[Finding]:
             if argument.arg in ("self", "name", "reduction", "dtype"):
                 continue
             if not _is_read(argument.arg, maker):
-                yield _finding(
+                found = _finding(
                     rules.NO_EFFECT,
                     source,
                     maker,
@@ -127,6 +128,7 @@ def _without_effect(tree: ast.Module, source: Source) -> Iterator[Finding]:
                     "Every value trains the same loss: a search over it compares noise.",
                     f"Use {argument.arg} in the formula, and do not assign to it there.",
                 )
+                yield replace(found, about=argument.arg)
 
 
 def _is_read(name: str, maker: ast.FunctionDef) -> bool:

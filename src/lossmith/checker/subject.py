@@ -166,7 +166,7 @@ def import_place(subject: Subject) -> ModuleType:
         return importlib.import_module(subject.place)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:
+    except BaseException as error:  # a module may end the program where it is imported
         raise SubjectError(f"{subject.place} does not import: {_cause(error, subject)}") from error
 
 
@@ -230,7 +230,7 @@ def _evaluate(module: ModuleType, subject: Subject) -> Any:
         return found
     try:
         return found(*arguments, **keywords)
-    except Exception as error:
+    except Exception as error:  # a factory is anybody's code
         raise SubjectError(f"{subject.name} raises {type(error).__name__}: {error}") from error
 
 
@@ -301,5 +301,5 @@ def _instance(cls: type, name: str) -> Any:
         )
     try:
         return cls()
-    except Exception as error:
+    except Exception as error:  # a class is anybody's code
         raise SubjectError(f"{name}() raises {type(error).__name__}: {error}") from error

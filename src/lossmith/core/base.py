@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         _hyperparameters: Mapping[str, Any]
         _operands: Mapping[str, Any]
         _requested_dtype: str | None
-        compiled_as_one: Callable[..., Any] | None
+        _as_one_node: Callable[..., Any] | None
 
         def __init__(self, name: str, reduction: str, dtype: Any) -> None: ...
 
@@ -191,7 +191,7 @@ class Loss(_KerasLoss, metaclass=LossType):
             self._initialise_classic(settings)
         self.__dict__["reduction"] = reduction.canonical(self.name, self.reduction)
         self.__post_init__()
-        self.__dict__["compiled_as_one"] = evaluation.as_one_node(self)
+        self.__dict__["_as_one_node"] = evaluation.as_one_node(self)
         self.__dict__["_sealed"] = True
 
     def _initialise_classic(self, settings: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def evaluate(
         ValueError, TypeError: if shapes, dtypes or labels do not fit the loss.
     """
     mask = _joint_mask(backend.mask_of(y_pred), mask)
-    node = loss.compiled_as_one
+    node = loss._as_one_node
     if node is not None and backend.compiler_looks_into(y_true, y_pred, sample_weight, mask):
         return node(y_true, y_pred, sample_weight, mask, how)
     return _evaluate(loss, y_true, y_pred, sample_weight, mask, how)

@@ -1,6 +1,5 @@
 """A gallery: known items, embedded, and the search for those nearest to another one."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,15 +176,7 @@ class Gallery:
                     distance=str(archive["distance"]),  # type: ignore[arg-type]
                     made_with=str(archive["made_with"]),
                 )
-        except (
-            AttributeError,
-            EOFError,
-            KeyError,
-            MemoryError,
-            OSError,
-            ValueError,
-            zipfile.BadZipFile,
-        ) as error:
+        except Exception as error:  # zipfile and decompressors raise nearly anything
             raise ValueError(
                 f"{path} cannot be read as a gallery: {error}. Remove it; it is made again when "
                 "it is needed."

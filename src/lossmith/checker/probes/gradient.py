@@ -75,6 +75,7 @@ def _dead_labels(context: Context, slopes: list[tuple[Case, np.ndarray]]) -> Ite
                 consequence="the model never learns from these rows",
                 remedy=_label_remedy(problem, label),
                 severity=context.directed,
+                about=f"{label:g}",
             )
 
 

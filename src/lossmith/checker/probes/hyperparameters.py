@@ -58,7 +58,7 @@ def rebuilt(context: Context, **changes: Any) -> Evaluator | None:
         try:
             loss = rebuild(context.evaluator.original, **changes)
             made[key] = Evaluator(loss, context.settings.entry)
-        except Exception:
+        except Exception:  # a loss refuses a value as it likes
             made[key] = None
     evaluator: Evaluator | None = made[key]
     return evaluator
@@ -86,6 +86,7 @@ def probe_effect(context: Context) -> Iterator[Finding]:
                 consequence=f"whoever tunes `{name}` tunes nothing",
                 remedy="use it in the formula: look for a local variable of the same name, a "
                 "constant in its place, or an argument that is not passed on",
+                about=name,
             )
 
 
