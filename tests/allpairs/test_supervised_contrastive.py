@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from contract import oracles
+from contract import allpairs_oracles as oracles
 from gradients import value_and_gradient
 
 import lossmith as ls

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lossmith as ls
+from contract import allpairs_oracles as pairs
 from contract import oracles, user_losses
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -26,6 +27,10 @@ def classes_and_vectors(rng: np.random.Generator, rows: int) -> Batch:
     return np.arange(rows) % 3, rng.normal(size=(rows, 4))
 
 
+def classes_and_views(rng: np.random.Generator, rows: int) -> Batch:
+    return np.arange(rows) % 3, rng.normal(size=(rows, 2, 4))
+
+
 def labels_and_distances(rng: np.random.Generator, rows: int) -> Batch:
     return (np.arange(rows) % 2).astype(float), rng.uniform(0.05, 2.5, size=rows)
 
@@ -40,6 +45,8 @@ class Case:
     inputs: Callable[[np.random.Generator, int], Batch] = real_numbers
     weight_repeats: bool = True
     """Whether an integer weight is the same as repeating the row."""
+    own_gradient: bool = False
+    """Whether the gradient is by definition not the derivative of the value."""
 
     @property
     def id(self) -> str:
@@ -67,7 +74,7 @@ class Case:
         return values if weights is None else values * weights
 
 
-user = user_losses
+user, L = user_losses, ls.losses
 CASES = [
     Case(ls.losses.mean_squared_error, oracles.squared),
     Case(ls.losses.mean_absolute_error, oracles.absolute),
@@ -83,13 +90,25 @@ CASES = [
         {"margin": 2.0, "same": 0, "factor": 0.5},
         labels_and_distances,
     ),
-    Case(
-        ls.losses.supervised_contrastive,
-        oracles.supervised_contrastive,
-        {"temperature": 0.5},
-        classes_and_vectors,
-        weight_repeats=False,
-    ),
+    *[
+        Case(loss, getattr(pairs, loss.default_name), changed, inputs, False, loss is L.circle)
+        for loss, changed, inputs in (
+            (L.supervised_contrastive, {"temperature": 0.5, "inside": True}, classes_and_vectors),
+            (
+                L.all_pairs_contrastive,
+                {"margin": 3.0, "positive_margin": 0.5, "squared": False, "average": "active"},
+                classes_and_vectors,
+            ),
+            (L.nt_xent, {"temperature": 0.2}, classes_and_vectors),
+            (L.multi_similarity, {"alpha": 3.0, "beta": 5.0, "epsilon": None}, classes_and_vectors),
+            (L.circle, {"margin": 0.25, "gamma": 4.0}, classes_and_vectors),
+            (L.lifted_structure, {"margin": 2.0}, classes_and_vectors),
+            (L.triplet, {"margin": 0.7, "mining": "semi_hard"}, classes_and_vectors),
+            (L.clip, {"temperature": 0.5}, classes_and_views),
+            (L.n_pair, {}, classes_and_views),
+            (L.siglip, {"scale": 3.0, "bias": -1.0}, classes_and_views),
+        )
+    ],
     Case(user.asymmetric, oracles.asymmetric, {"late": 1.5, "power": "fourth", "doubled": True}),
     Case(user.scaled_outputs, oracles.scaled_outputs, {"scale": [0.5, 3.0, 7.0]}),
     Case(user.ScaledOutputs(), oracles.scaled_outputs, {"scale": [0.5, 3.0, 7.0]}),

@@ -49,28 +49,6 @@ def contrastive(y, d, margin=1.0, same=1, factor=1.0):
     return factor * (alike * d**2 + (1 - alike) * np.maximum(margin - d, 0) ** 2)
 
 
-def supervised_contrastive(y, p, weights=None, temperature=0.1):
-    """Loops over anchors and the others, as the docstring says it."""
-    count = len(y)
-    weights = np.ones(count) if weights is None else np.asarray(weights, float)
-    length = np.linalg.norm(p, axis=1, keepdims=True)
-    unit = np.divide(p, length, out=np.zeros_like(p), where=length > 0)
-    total = anchors = 0.0
-    for i in range(count):
-        others = [a for a in range(count) if a != i and weights[a] > 0]
-        positives = [a for a in others if y[a] == y[i]]
-        if not positives or weights[i] == 0:
-            continue
-        score = {a: float(unit[i] @ unit[a]) / temperature for a in others}
-        partition = scipy.special.logsumexp(list(score.values()), b=[weights[a] for a in others])
-        attraction = np.average(
-            [score[a] for a in positives], weights=[weights[a] for a in positives]
-        )
-        total += weights[i] * (partition - attraction)
-        anchors += weights[i]
-    return total / anchors if anchors else 0.0
-
-
 def asymmetric(y, p, late=3.0, power="square", doubled=False):
     cost = np.abs(y - p) ** {"square": 2, "fourth": 4}[power]
     return per_sample(np.where(y > p, late, 1) * cost * (2 if doubled else 1))

@@ -1,7 +1,5 @@
 """The checker, which knows nothing of the oracles, finds no fault in the catalogue."""
 
-import pytest
-
 from contract import cases
 from contract.cases import CASES, Case, each
 from lossmith.checker.inspection import inspect
@@ -13,13 +11,20 @@ KINDS = {
     cases.classes_and_vectors: "embedding",
     cases.labels_and_distances: "distance",
 }
-CATALOGUE = [case for case in CASES if type(case.loss).__module__.startswith("lossmith.")]
+# The checker makes no views of items: it sees such a loss with a batch of the user's only.
+CATALOGUE = [
+    case
+    for case in CASES
+    if type(case.loss).__module__.startswith("lossmith.") and case.inputs in KINDS
+]
 
 
 @each(CATALOGUE)
 def test_the_checker_finds_no_fault(case: Case) -> None:
-    if case.inputs not in KINDS:
-        pytest.fail(f"KINDS does not say what kind of target {case.inputs.__name__} makes.")
     same = getattr(case.loss, "same", None)
     findings = inspect(case.loss, Settings(KINDS[case.inputs], same=same, time_limit=600)).findings
     assert [str(finding) for finding in findings if finding.severity != "information"] == []
+
+
+def test_every_kind_of_input_is_checked_or_left_out_on_purpose() -> None:
+    assert {case.inputs for case in CASES} - set(KINDS) == {cases.classes_and_views}

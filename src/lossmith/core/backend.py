@@ -6,6 +6,7 @@ choice has to be made before Keras is imported, so every other module of lossmit
 through this one or after it.
 """
 
+import importlib
 import importlib.util
 import json
 import os
@@ -117,6 +118,18 @@ def check_shapes_equal(first: Any, second: Any, message: str) -> None:
 
         shapes = [tf.convert_to_tensor(shape) for shape in (first, second)]
         tf.debugging.assert_equal(*shapes, message=message)
+
+
+def choose(package: str) -> Any:
+    """The module of `package` that is written for the backend that runs."""
+    return importlib.import_module(f"{package}.{keras.backend.backend()}")
+
+
+def tape_records() -> bool:
+    """Whether a gradient tape of TensorFlow records; it has no public way to ask."""
+    from tensorflow.python.eager import record
+
+    return bool(record.could_possibly_record())
 
 
 def opaque(function: Callable[..., Any]) -> Callable[..., Any]:

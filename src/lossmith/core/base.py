@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform, over
 
 import numpy as np
 
-from lossmith.core import declaration, evaluation, reduction, registry
+from lossmith.core import declaration, evaluation, reduction, registry, shapes
 from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
 from lossmith.core.declaration import SETTINGS
@@ -299,6 +299,15 @@ class Loss(_KerasLoss, metaclass=LossType):
                 f"{self.name}: pair labels must be {wanted}; got {y_true[~fits].flat[0]:g}. "
                 f"(The labels come first: {self.name}(y_true, y_pred).)"
             )
+
+    def align_classes(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Check class ids against scores or embeddings, for a loss with `targets="class"`.
+
+        Raises:
+            TypeError: if the ids are not integers.
+            ValueError: if the shapes do not fit.
+        """
+        return shapes.align_classes(self.name, y_true, y_pred)
 
     def _with(self, changes: dict[str, Any]) -> Self:
         return type(self)(**{**self._explicit(), **changes})

@@ -70,7 +70,7 @@ def _single_tensors(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch
             y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
         items = shape_of(y_pred)[:-1]
     elif loss.targets == "class":
-        y_true, y_pred = shapes.align_classes(loss.name, y_true, y_pred)
+        y_true, y_pred = loss.align_classes(y_true, y_pred)
         items = shape_of(y_pred)[:-1]
     else:
         y_true, y_pred = shapes.align_pairs(loss.name, y_true, y_pred)

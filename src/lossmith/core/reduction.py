@@ -45,9 +45,7 @@ def divide_or_zero(total: Any, count: Any) -> Any:
     if isinstance(count, int):
         return total / max(count, 1)
     empty = ops.equal(count, 0)
-    return ops.where(
-        empty, ops.zeros_like(total), total / ops.where(empty, ops.ones_like(count), count)
-    )
+    return ops.where(empty, 0.0, total / ops.where(empty, 1.0, count))
 
 
 def mean(values: Any, weights: Any = None) -> Any:

@@ -117,6 +117,49 @@ ADVICE_FOR_PAIRS = (
 )
 
 
+def align_items(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Check labels `(N,)` or `(N, L)` against embeddings `(N, D)` or views `(N, V, D)`.
+
+    Returns:
+        Labels `(N,)` or `(N, V)`, or `(N, L)` or `(N, V, L)` of 0 and 1, and the embeddings.
+
+    Raises:
+        TypeError: if the labels are not integers or booleans.
+        ValueError: if the shapes do not fit.
+    """
+    pred_shape, true_shape = shape_of(y_pred), shape_of(y_true)
+    if len(pred_shape) not in (2, 3):
+        raise ValueError(
+            f"{loss}: y_pred has shape {pred_shape}; it must hold an embedding per item, (N, D), "
+            "or V views of each, (N, V, D)."
+        )
+    several = len(true_shape) == 2 and true_shape[-1] not in (1, None)
+    if several and true_shape == pred_shape[:-1]:
+        raise ValueError(
+            f"{loss}: y_pred has shape {pred_shape}; it must hold an embedding per item, (N, D), "
+            f"where y_true has shape {true_shape}: an id for each view or as many labels for each "
+            "item cannot be told apart. Reshape y_pred to (N * V, D) and y_true to (N * V,) for "
+            "ids; for labels add one that no item has."
+        )
+    if several and may_equal(true_shape[:1], pred_shape[:1]):
+        dtype = keras.backend.standardize_dtype(y_true.dtype)
+        if not ("int" in dtype or dtype == "bool"):
+            raise TypeError(
+                f"{loss}: y_true of shape {true_shape} says which labels each item has, as "
+                f"integers or booleans; got {dtype}."
+            )
+        _check_open(loss, "y_true", y_true[:, 0], y_pred, 1)
+        return _for_each_view(y_true, y_pred), y_pred
+    first = y_pred if len(pred_shape) == 2 else y_pred[:, 0]
+    return _for_each_view(align_classes(loss, y_true, first)[0], y_pred), y_pred
+
+
+def _for_each_view(labels: Any, y_pred: Any) -> Any:
+    if len(y_pred.shape) == 2:
+        return labels
+    return ops.repeat(ops.expand_dims(labels, 1), y_pred.shape[1], axis=1)
+
+
 def align_pairs(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """Check labels `(N,)` against distances `(N,)` or `(N, 1)`, or embeddings `(N, 2, D)`.
 

@@ -2,7 +2,28 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lossmith.allpairs import SupervisedContrastive, supervised_contrastive
+from lossmith.allpairs import (
+    AllPairsContrastive,
+    Circle,
+    Clip,
+    LiftedStructure,
+    MultiSimilarity,
+    NPair,
+    NtXent,
+    Siglip,
+    SupervisedContrastive,
+    Triplet,
+    all_pairs_contrastive,
+    circle,
+    clip,
+    lifted_structure,
+    multi_similarity,
+    n_pair,
+    nt_xent,
+    siglip,
+    supervised_contrastive,
+    triplet,
+)
 from lossmith.core import registry
 from lossmith.losses.classification import ModifiedHuber, modified_huber
 from lossmith.losses.pairs import Contrastive, contrastive
@@ -24,26 +45,44 @@ from lossmith.losses.regression import (
 )
 
 __all__ = [
+    "AllPairsContrastive",
+    "Circle",
+    "Clip",
     "Contrastive",
     "Huber",
+    "LiftedStructure",
     "LogCosh",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "ModifiedHuber",
+    "MultiSimilarity",
+    "NPair",
+    "NtXent",
     "PseudoHuber",
     "Quantile",
     "RootMeanSquaredError",
+    "Siglip",
     "SupervisedContrastive",
+    "Triplet",
+    "all_pairs_contrastive",
+    "circle",
+    "clip",
     "contrastive",
     "huber",
+    "lifted_structure",
     "log_cosh",
     "mean_absolute_error",
     "mean_squared_error",
     "modified_huber",
+    "multi_similarity",
+    "n_pair",
+    "nt_xent",
     "pseudo_huber",
     "quantile",
     "root_mean_squared_error",
+    "siglip",
     "supervised_contrastive",
+    "triplet",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of these

@@ -1,0 +1,177 @@
+"""`AllPairsLoss`: a loss over all pairs of a batch, from the formula of one anchor."""
+
+from typing import Any, ClassVar
+
+from lossmith.allpairs import engine, measures
+from lossmith.allpairs.pairs import Pairs, Side
+from lossmith.allpairs.row import Row
+from lossmith.core import Loss, shapes
+from lossmith.core.backend import keras
+
+ops = keras.ops
+
+
+class AllPairsLoss(Loss, package="lossmith.allpairs"):
+    """A loss over all pairs of a batch, in memory that grows with the batch and not its square.
+
+    Write what an anchor costs, given its similarity to (or distance from) all its partners. It is
+    called with a block of anchors: `block` has shape `(anchors, partners)`, and every reduction of
+    `row.positives`, `row.negatives` and `row.others` (`sum`, `mean`, `max`, `min`, `logsumexp`,
+    `count`, `any`) gives `(anchors,)`:
+
+    >>> import lossmith as ls
+    >>> from keras import ops
+    >>> from lossmith.allpairs import AllPairsLoss
+    >>> class Softplus(AllPairsLoss):
+    ...     scale: ls.Positive = 8.0
+    ...     def anchors(self, block, row):
+    ...         worst = row.negatives.logsumexp(self.scale * block)
+    ...         best = row.positives.logsumexp(-self.scale * block)
+    ...         return ops.softplus(worst + best), row.positives.any() * row.negatives.any()
+    >>> embeddings = [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]
+    >>> print(f"{Softplus()([0, 1, 0, 1], embeddings):.4f}")
+    0.0007
+
+    `anchors` returns values and counts, `(anchors,)` each; the loss is the sum of the values over
+    the sum of the counts (or the sum of the values, with `averaged = False`). Derivatives are the
+    backend's, block by block; use what is finite with them (`ops.relu`, `ops.softplus`).
+
+    What is compared is declared: `measure` is `"cosine_similarity"` (the default) or `"dot"`, or a
+    distance, `"euclidean"`, `"squared_euclidean"` or `"cosine"`, exact for near duplicates.
+    `symmetric = True` says that a pair changes the sum of the values as much from one side as from
+    the other, which saves a third of the work. `prepare(pairs)` may compute from labels and weights
+    what anchors then find in `row.given`.
+
+    Shapes: y_true class ids `(N,)`, or which of L labels each item has, `(N, L)` of 0 and 1 (a
+    label in common makes a positive pair); y_pred embeddings `(N, D)`, or V views of every item,
+    `(N, V, D)`. Batchwise.
+
+    Weights: an item of weight w counts w times as an anchor and as a partner, but is never its own
+    partner; a pair weighs the product. Weight 0 takes an item out. There is no gradient in the
+    weights, and there are no second derivatives.
+    """
+
+    targets = "class"
+    batchwise = True
+    measure: ClassVar[measures.Name] = "cosine_similarity"
+    symmetric: ClassVar[bool] = False
+    averaged: ClassVar[bool] = True
+
+    def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
+        """What each anchor of a block costs, and how much it counts: `(anchors,)` each.
+
+        Args:
+            block: similarities or distances, `(anchors, partners)`.
+            row: the groups of partners, and what `prepare` returned.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no anchors(self, block, row).")
+
+    def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
+        """The weighted sums of values and of counts, and the slope of the first `block.shape`."""
+
+        def sums(block: Any) -> tuple[Any, Any]:
+            values, counts = self.anchors(block, row)
+            return ops.sum(weights * values), ops.sum(weights * counts)
+
+        return engine.driver.value_and_slope(sums, block)
+
+    def prepare(self, pairs: Pairs) -> Any:
+        """What anchors need to know of the whole batch; without a gradient."""
+        return None
+
+    def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The value over all pairs of a batch."""
+        return self.value_of(Pairs(self._side(y_true, y_pred, sample_weight)))
+
+    def against(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        references: Any,
+        reference_labels: Any,
+        sample_weight: Any = None,
+        reference_weight: Any = None,
+    ) -> Any:
+        """The value of the anchors of a batch with other items as their partners.
+
+        The references may be a memory of past batches; append the batch to it if its items are to
+        meet each other, too. Rows have a gradient, and so have references.
+
+        Args:
+            y_true: labels of the anchors.
+            y_pred: embeddings of the anchors, `(N, D)`.
+            references: embeddings of their partners, `(M, D)`.
+            reference_labels: labels of the partners, as y_true.
+            sample_weight: weights of the anchors, `(N,)`.
+            reference_weight: weights of the partners, `(M,)`.
+
+        >>> import lossmith as ls
+        >>> loss = ls.losses.supervised_contrastive(temperature=0.5)
+        >>> value = loss.against([0], [[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]], [0, 1])
+        >>> print(f"{value:.4f}")
+        0.1269
+        """
+        rows = self._converted(y_true, y_pred, sample_weight)
+        return self.value_of(
+            Pairs(rows, self._converted(reference_labels, references, reference_weight))
+        )
+
+    def pairs(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Pairs:
+        """The pairs of a batch with itself, as this loss compares them."""
+        return Pairs(self._converted(y_true, y_pred, sample_weight))
+
+    def align_classes(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Labels in the shape of the items of y_pred."""
+        return shapes.align_items(self.name, y_true, y_pred)
+
+    def evaluate_pairs(self, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
+        """The value, and the gradients of both sides if they are wanted; what drivers call."""
+        return engine.evaluate(self, pairs, gradient)
+
+    def _initialise(self, values: dict[str, Any], settings: dict[str, Any]) -> None:
+        super()._initialise(values, settings)
+        self.__dict__["number"] = engine.driver.enlist(self)
+
+    def two_sides(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Side, Side]:
+        """The first and the second views of all items, for losses between two encoders."""
+        if len(y_pred.shape) != 3 or y_pred.shape[1] != 2:
+            raise ValueError(
+                f"{self.name}: y_pred has shape {tuple(y_pred.shape)}; it must hold two views of "
+                "each item, (N, 2, D): stack the outputs of both encoders along axis 1."
+            )
+        if sample_weight is not None and len(sample_weight.shape) == 1:
+            sample_weight = ops.stack([sample_weight, sample_weight], axis=1)
+        weights = [None if sample_weight is None else sample_weight[:, view] for view in (0, 1)]
+        first, second = (
+            self._side(y_true[:, view], y_pred[:, view], weights[view]) for view in (0, 1)
+        )
+        return first, second
+
+    def value_of(self, pairs: Pairs) -> Any:
+        """The value of given pairs, differentiable in the vectors of both sides."""
+        return engine.driver.differentiable(self, pairs)
+
+    def _converted(self, labels: Any, embeddings: Any, weights: Any) -> Side:
+        embeddings = ops.convert_to_tensor(embeddings)
+        labels, embeddings = self.align_classes(ops.convert_to_tensor(labels), embeddings)
+        if weights is not None:
+            weights = ops.cast(ops.convert_to_tensor(weights), embeddings.dtype)
+        return self._side(labels, embeddings, weights)
+
+    def _side(self, labels: Any, embeddings: Any, weights: Any) -> Side:
+        items = embeddings.shape[1] if len(embeddings.shape) == 3 else 1
+        if weights is not None:
+            weights = _flat_weights(weights, items)
+        multiple = len(labels.shape) == len(embeddings.shape)
+        size = ops.shape(labels)[-1:] if multiple else ()
+        labels = ops.reshape(labels, (-1, *size))
+        vectors = ops.reshape(embeddings, (-1, ops.shape(embeddings)[-1]))
+        if multiple:
+            labels = ops.cast(labels, vectors.dtype)
+        return Side(measures.prepared(self.measure, vectors), labels, weights)
+
+
+def _flat_weights(weights: Any, views: int) -> Any:
+    if views > 1 and len(weights.shape) == 1:
+        weights = ops.repeat(weights, views)
+    return ops.reshape(weights, (-1,))

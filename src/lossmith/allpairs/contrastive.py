@@ -1,0 +1,104 @@
+"""The contrastive loss over all pairs of a batch."""
+
+from typing import Any, Literal
+
+from lossmith import distances
+from lossmith.allpairs import engine
+from lossmith.allpairs.base import AllPairsLoss
+from lossmith.allpairs.measures import Name
+from lossmith.allpairs.pairs import Pairs
+from lossmith.allpairs.row import Row
+from lossmith.core import NonNegative, Positive
+from lossmith.core.backend import keras
+from lossmith.core.numerics import hinge
+from lossmith.core.reduction import divide_or_zero
+
+ops = keras.ops
+
+
+class AllPairsContrastive(AllPairsLoss):
+    """Contrastive loss of all pairs: classes are pulled together and pushed beyond a margin.
+
+    With D the distance of a pair, m `margin` and m+ `positive_margin`:
+    `mean over positives of max(D - m+, 0)^2 + mean over negatives of max(m - D, 0)^2`; without the
+    squares if `squared=False`. The means are over all pairs of a kind, or, with
+    `average="active"`, over those that are not 0: the loss then does not fade as most negatives
+    pass the margin. A kind that has no pair adds nothing. Positives and negatives weigh the same
+    however many there are of each.
+
+    It needs a margin in the scale of the embeddings, which should have a length that is bounded;
+    a softmax over the batch (`supervised_contrastive`, `nt_xent`) needs none and mostly trains
+    better with large batches. Two different items with equal embeddings are not separated.
+
+    Weights: a pair weighs the product of the weights of its items; weight 0 takes an item out.
+
+    Shapes: y_true class ids `(N,)` or labels `(N, L)` of 0 and 1 (a label in common makes a
+    positive); y_pred embeddings `(N, D)`, or V views of each item `(N, V, D)`. Batchwise.
+
+    Args:
+        margin: the distance to keep between classes; greater than 0, and within reach.
+        positive_margin: the distance within a class that costs nothing; 0 or greater.
+        squared: whether the hinges are squared.
+        average: `"all"` pairs of a kind, or the `"active"` ones.
+        distance: `"euclidean"`, `"squared_euclidean"` or `"cosine"`.
+
+    Raises:
+        ValueError: if the distance can never reach the margin.
+
+    Relations: `contrastive` of every pair, averaged by kind. pytorch-metric-learning's
+    ContrastiveLoss is `squared=False, average="active"` of embeddings of length 1.
+
+    Reference: Hadsell, Chopra and LeCun, "Dimensionality Reduction by Learning an Invariant
+    Mapping", CVPR 2006.
+
+    >>> import lossmith as ls
+    >>> embeddings = [[0.0, 0.0], [0.0, 0.5], [0.5, 0.0]]
+    >>> print(f"{ls.losses.all_pairs_contrastive([0, 0, 1], embeddings):.4f}")
+    0.4179
+    """
+
+    symmetric = True
+    averaged = False
+    margin: Positive = 1.0
+    positive_margin: NonNegative = 0.0
+    squared: bool = True
+    average: Literal["all", "active"] = "all"
+    distance: Literal["euclidean", "squared_euclidean", "cosine"] = "euclidean"
+
+    def __post_init__(self) -> None:
+        """Refuse a margin that the distance can never reach."""
+        distances.get(self.distance).check_margin(self.margin)
+
+    @property
+    def measure(self) -> Name:  # type: ignore[override]
+        """What the engine compares by: the distance."""
+        return self.distance
+
+    def prepare(self, pairs: Pairs) -> Any:
+        """One over the number of pairs of each kind, or over those that are active."""
+        counted = self._active if self.average == "active" else _all
+        return divide_or_zero(1.0, engine.total(self, pairs, counted, 2))
+
+    def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
+        """Its share of the mean over positives and of the mean over negatives."""
+        pull, push = self._hinges(block)
+        if self.squared:
+            pull, push = ops.square(pull), ops.square(push)
+        value = row.given[0] * row.positives.sum(pull) + row.given[1] * row.negatives.sum(push)
+        return value, ops.ones_like(value)
+
+    def _hinges(self, block: Any) -> tuple[Any, Any]:
+        pull = hinge(block - self.positive_margin) if self.positive_margin else block
+        return pull, hinge(self.margin - block)
+
+    def _active(self, measured: Any, row: Row) -> tuple[Any, Any]:
+        pull, push = self._hinges(measured())
+        counts = [ops.cast(each > 0, each.dtype) for each in (pull, push)]
+        return row.positives.sum(counts[0]), row.negatives.sum(counts[1])
+
+
+def _all(measured: Any, row: Row) -> tuple[Any, Any]:
+    return row.positives.count(), row.negatives.count()
+
+
+all_pairs_contrastive = AllPairsContrastive()

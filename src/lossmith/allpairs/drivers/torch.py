@@ -1,0 +1,215 @@
+"""Blocks on PyTorch: a plain loop; inside `torch.compile` one opaque operator that runs it."""
+
+import functools
+import itertools
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossmith.allpairs.pairs import Pairs
+
+_WORTH_COMPILING = 2**18
+_losses: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+"""The losses that compiled steps refer to by number."""
+_numbers = itertools.count()
+_state = threading.local()
+_runner = ThreadPoolExecutor(1, "lossmith", initializer=lambda: setattr(_state, "compiling", True))
+"""Runs the operator: below it autograd records nothing, in a thread of its own it does."""
+
+
+def product(a: Any, b: Any) -> Any:
+    """The matrix product in the full precision of its operands."""
+    return a @ b
+
+
+def add_product(total: Any, a: Any, b: Any) -> Any:
+    """`total + a @ b`, in place."""
+    return total.addmm_(a, b)
+
+
+def loop(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
+    """`carry = body(i, carry)` for `i` from 0 to `count`."""
+    for i in range(count):
+        carry = body(i, carry)
+    return carry
+
+
+def switch(index: Any, branches: list[Callable[[Any], Any]], operand: Any) -> Any:
+    """The result of the branch that is chosen."""
+    return branches[int(index)](operand)
+
+
+def take_rows(array: Any, start: Any, offsets: Any) -> Any:
+    """The rows from `start` on, as many as there are offsets."""
+    return array[start : start + len(offsets)]
+
+
+def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
+    """Add to the rows from `start` on, in place."""
+    array[start : start + len(offsets)] += rows
+    return array
+
+
+def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
+    """Replace the rows from `start` on, in place."""
+    array[start : start + len(offsets)] = rows
+    return array
+
+
+def put_entries(array: Any, columns: Any, values: Any) -> Any:
+    """Replace some entries in each row, `(rows, entries)`, in place."""
+    return array.scatter_(1, columns.long(), values)
+
+
+def add_entries(array: Any, columns: Any, values: Any) -> Any:
+    """Add to some entries in each row, `(rows, entries)`, in place."""
+    return array.scatter_add_(1, columns.long(), values)
+
+
+def largest(array: Any, number: int) -> tuple[Any, Any]:
+    """The largest entries of each row in falling order, and their columns."""
+    return torch.topk(array, number)
+
+
+def place(bounds: Any, block: Any) -> Any:
+    """How many of the rising bounds of its row each entry of a block has reached."""
+    return torch.searchsorted(bounds.contiguous(), block.contiguous(), right=True)
+
+
+def bin_sums(block: Any, bins: Any, number: int) -> Any:
+    """The sum of the entries of each bin of a row, `(rows, number)`; a bin beyond is left out."""
+    return block.new_zeros((len(block), number + 1)).scatter_add_(1, bins, block)[:, :number]
+
+
+def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
+    """Add each of the rows to the row of `array` that its index names, in place."""
+    return array.index_add_(0, indices, rows)
+
+
+def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
+    """A mask `(rows, columns)` of rows from `start` on, false where row and column are one."""
+    if torch.compiler.is_compiling():
+        columns = torch.arange(mask.shape[1], device=mask.device)
+        return mask & ((start + offsets)[:, None] != columns[None, :])
+    mask.diagonal(start).fill_(False)
+    return mask
+
+
+def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tuple[Any, Any, Any]:
+    """The number that a formula of a block gives, what comes with it, and the derivative."""
+    if torch.compiler.is_compiling():
+        slope, (value, extra) = torch.func.grad_and_value(formula, has_aux=True)(block)
+        return value, extra, slope
+    with torch.enable_grad():
+        leaf = block.detach().requires_grad_()
+        value, extra = formula(leaf)
+        slope = (
+            torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
+        )
+    return value.detach(), extra.detach(), torch.zeros_like(block) if slope is None else slope
+
+
+def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
+    """The function compiled, inside a compiled step and where blocks are worth it."""
+    if not getattr(_state, "compiling", False) or block.numel() < _WORTH_COMPILING:
+        return function
+    return _compiled_for(owner, function)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled_for(owner: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled code is kept with a code object, for few losses each: every loss has its own."""
+    code, defaults = function.__code__.replace(), function.__defaults__
+    copy = types.FunctionType(code, function.__globals__, function.__name__, defaults)
+    return torch.compile(copy)
+
+
+def differentiable(loss: Any, pairs: Any) -> Any:
+    """The value of the loss, with the gradient computed along with it if one is wanted."""
+    vectors = pairs.vectors()
+    gradient = torch.is_grad_enabled() and any(each.requires_grad for each in vectors)
+    if torch.compiler.is_compiling():
+        columns = vectors[1] if len(vectors) > 1 else None
+        return _operator(vectors[0], columns, *pairs.data(), loss.number, gradient)[0]
+    if not gradient:
+        return loss.evaluate_pairs(pairs, gradient=False)[0]
+    return _WithGradient.apply(loss, pairs, *vectors)[0]
+
+
+class _WithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(loss: Any, pairs: Any, *vectors: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            value, gradients = loss.evaluate_pairs(pairs.with_vectors(vectors), gradient=True)
+        return value, *gradients
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(*output[1:])
+        ctx.mark_non_differentiable(*output[1:])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
+        return None, None, *(upstream * each for each in ctx.saved_tensors)
+
+
+def enlist(loss: Any) -> int:
+    """Give a loss the number by which compiled steps refer to it."""
+    number = next(_numbers)
+    _losses[number] = loss
+    return number
+
+
+@torch.library.custom_op("lossmith::all_pairs", mutates_args=())
+def _operator(
+    rows: Tensor,
+    columns: Tensor | None,
+    row_labels: Tensor,
+    row_weights: Tensor | None,
+    column_labels: Tensor | None,
+    column_weights: Tensor | None,
+    loss: int,
+    gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The value of a loss and its gradients; empty where none is wanted."""
+    pairs = Pairs.of(rows, columns, row_labels, row_weights, column_labels, column_weights)
+    pairs = pairs.with_vectors(tuple(each.detach() for each in pairs.vectors()))
+    work = _runner.submit(_losses[loss].evaluate_pairs, pairs, gradient)
+    value, gradients = work.result()
+    empty = [rows.new_empty(0) for _ in range(2 - len(gradients))]
+    return value.detach(), *gradients, *empty
+
+
+@_operator.register_fake
+def _(
+    rows: Tensor,
+    columns: Tensor | None,
+    row_labels: Tensor,
+    row_weights: Tensor | None,
+    column_labels: Tensor | None,
+    column_weights: Tensor | None,
+    loss: int,
+    gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    sides = [rows, columns] if gradient else [None, None]
+    gradients = [rows.new_empty(0) if each is None else torch.empty_like(each) for each in sides]
+    return rows.new_empty(()), *gradients
+
+
+def _keep(ctx: Any, inputs: Any, output: Any) -> None:
+    ctx.save_for_backward(*output[1:])
+
+
+def _scale(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
+    rows, columns = ctx.saved_tensors
+    return upstream * rows, upstream * columns if len(columns) else None, *[None] * 6
+
+
+_operator.register_autograd(_scale, setup_context=_keep)

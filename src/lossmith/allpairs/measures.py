@@ -1,0 +1,116 @@
+"""How alike two embeddings are, from the matrix product of a block of them.
+
+A distance from the product, `|a|^2 + |b|^2 - 2 a b`, loses its digits where it is small against
+the norms. Distances do not change when all vectors move together, so the mean is taken off first;
+pairs that are near even then are `near`, and have their difference computed.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+from lossmith.core.backend import keras
+from lossmith.core.numerics import directions
+
+ops = keras.ops
+Name = Literal["dot", "cosine_similarity", "euclidean", "squared_euclidean", "cosine"]
+_PRODUCTS = ("dot", "cosine_similarity")
+_FEATURES = 8
+NEAR = 1 / 256
+"""Squared distances below this share of the squared norms have their difference computed."""
+
+
+class Table(NamedTuple):
+    """One side of the pairs, ready for products."""
+
+    vectors: Any
+    """What is multiplied: the vectors, about the mean for a distance."""
+    exact: Any
+    """The vectors themselves, of which differences are taken."""
+    norms: Any
+    """Squared norms of `vectors`; `None` for dot products."""
+
+
+def is_distance(measure: Name) -> bool:
+    """Whether pairs can be near."""
+    return measure not in _PRODUCTS
+
+
+def prepared(measure: Name, vectors: Any) -> Any:
+    """The vectors that are compared in the place of embeddings; differentiable."""
+    if measure not in ("cosine_similarity", "cosine"):
+        return vectors
+    unit, exists = directions(vectors)
+    if measure == "cosine_similarity":
+        return unit
+    # 1 - cos is half the squared distance of unit vectors; one more coordinate puts a zero vector
+    # at distance 1 from all others.
+    return ops.concatenate([unit, (1.0 - exists)[:, None]], axis=1)
+
+
+def tables(measure: Name, rows: Any, columns: Any | None) -> tuple[Table, Table]:
+    """Both sides, ready for products."""
+    if not is_distance(measure):
+        first = Table(rows, rows, None)
+        return first, first if columns is None else Table(columns, columns, None)
+    mean = ops.mean(rows if columns is None else columns, axis=0, keepdims=True)
+    first = _centred(rows, mean)
+    return first, first if columns is None else _centred(columns, mean)
+
+
+def _centred(vectors: Any, mean: Any) -> Table:
+    centred = vectors - mean
+    return Table(centred, vectors, ops.sum(ops.square(centred), axis=-1))
+
+
+def from_product(measure: Name, product: Any, rows: Any, columns: Any) -> tuple[Any, Any]:
+    """The distances of a block, and where they are too small against the norms to be taken so.
+
+    Args:
+        measure: its name.
+        product: the matrix product of rows and columns.
+        rows: squared norms of the rows.
+        columns: squared norms of the columns.
+    """
+    squared = ops.relu((rows[:, None] + columns[None, :]) - 2.0 * product)
+    near = squared <= (NEAR * rows)[:, None] + (NEAR * columns)[None, :]
+    return _from_squared(measure, squared), near
+
+
+def _from_squared(measure: Name, squared: Any) -> Any:
+    if measure == "cosine":
+        return 0.5 * squared
+    return ops.sqrt(squared) if measure == "euclidean" else squared
+
+
+def exact(measure: Name, difference: Any) -> Any:
+    """The distance, from differences over the last axis."""
+    return _from_squared(measure, ops.sum(ops.square(difference), axis=-1))
+
+
+def exact_all(driver: Any, measure: Name, rows: Any, columns: Any) -> Any:
+    """The distances of all pairs, from their differences: some features at a time."""
+    features = int(rows.shape[1])
+    whole = features // _FEATURES
+
+    def add(total: Any, k: Any) -> Any:
+        a, b = ops.take(rows, k, axis=1), ops.take(columns, k, axis=1)
+        return total + ops.square(a[:, None] - b[None, :])
+
+    def body(i: Any, total: Any) -> Any:
+        for each in range(_FEATURES):
+            total = add(total, i * _FEATURES + each)
+        return total
+
+    total = driver.loop(whole, body, ops.zeros_like(rows[:, :1] - columns[None, :, 0]))
+    for k in range(whole * _FEATURES, features):
+        total = add(total, k)
+    return _from_squared(measure, total)
+
+
+def pull(measure: Name, slope: Any, block: Any) -> Any:
+    """W, with which the gradient of a row is `sum_j W_ij (a_i - b_j)`; for products `W_ij b_j`."""
+    if measure == "squared_euclidean":
+        return 2.0 * slope
+    if measure == "euclidean":
+        # Vectors at distance 0 have a difference of 0, which meets a finite number here.
+        return slope / ops.maximum(block, 1e-30)
+    return slope

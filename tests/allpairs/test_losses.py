@@ -1,0 +1,76 @@
+"""Each loss of the family against loops: value and gradient, weights, in blocks of three rows."""
+
+import numpy as np
+import pytest
+from contract import allpairs_oracles as oracles
+from gradients import finite_differences, forget_compiled, value_and_gradient
+
+import lossmith as ls
+from lossmith.allpairs import engine, violations
+
+L = ls.losses
+RNG = np.random.default_rng(4)
+EMBEDDINGS = RNG.normal(size=(8, 4)).astype("float32")
+IDS = np.array([0, 1, 0, 2, 1, 0, 3, 1])
+WEIGHTS = np.array([1, 2, 0.5, 0, 1, 3, 1, 1], "float32")
+ONE_SIDED = [
+    L.nt_xent, L.multi_similarity(beta=5.0), L.multi_similarity(epsilon=None), L.lifted_structure,
+    *[L.triplet(mining=m, margin=1.0, distance=d)
+      for m in ("all", "semi_hard", "hardest")
+      for d in ("euclidean", "squared_euclidean", "cosine")],
+]  # fmt: skip
+TWO_SIDED = [L.clip(temperature=0.5), L.n_pair, L.siglip(scale=2.0, bias=-1.0)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_blocks():
+    """Blocks of three rows: several of them, and an overlapping last one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_ENTRIES", 1)
+        patch.setattr(engine, "_FEWEST_ROWS", 3)
+        forget_compiled()
+        yield
+    forget_compiled()
+
+
+def check(loss, embeddings, weights, ids=IDS):
+    oracle, options = getattr(oracles, loss.default_name), dict(loss.hyperparameters)
+    value, gradient = value_and_gradient(lambda p: loss(ids, p, weights), embeddings)
+    exact = embeddings.astype(float)
+    expected = oracle(ids, exact, weights, **options)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+    slope = finite_differences(lambda p: oracle(ids, p, weights, **options), exact)
+    np.testing.assert_allclose(gradient, slope, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("loss", ONE_SIDED, ids=repr)
+def test_a_batch_with_itself(loss, weights):
+    check(loss, EMBEDDINGS, weights)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("loss", TWO_SIDED, ids=repr)
+def test_two_encoders(loss, weights):
+    check(loss, RNG.normal(size=(8, 2, 4)).astype("float32"), weights)
+
+
+@pytest.mark.parametrize("loss", TWO_SIDED, ids=repr)
+def test_two_encoders_need_two_views(loss):
+    with pytest.raises(ValueError, match="two views"):
+        loss(IDS, EMBEDDINGS)
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), (2, 8)], ids=["in several goes", "at once"])
+def test_triplets_of_more_positives_than_are_sorted_at_a_time(monkeypatch, sizes):
+    monkeypatch.setattr(violations, "_SIZES", sizes)
+    forget_compiled()
+    check(L.triplet(margin=1.0), EMBEDDINGS, WEIGHTS, np.array([0, 1, 0, 0, 1, 0, 0, 1]))
+    forget_compiled()
+
+
+def test_triplets_of_equal_embeddings():
+    check(L.triplet(margin=1.0, distance="cosine"), np.ones((8, 4), "float32"), None)
+    embeddings = np.repeat(np.eye(4, dtype="float32"), 2, axis=0)
+    value = float(L.triplet(margin=1.0)(IDS, embeddings))
+    assert value == pytest.approx(oracles.triplet(IDS, embeddings, margin=1.0), rel=1e-5)

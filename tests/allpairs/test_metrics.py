@@ -1,0 +1,109 @@
+"""Metrics of all pairs against loops, over batches, weights, in a model and saved."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from contract import allpairs_oracles as oracles
+
+import lossmith as ls
+from lossmith.allpairs import ActivePairs, MeanNegativeDistance, MeanPositiveDistance
+
+RNG = np.random.default_rng(12)
+EMBEDDINGS = RNG.normal(size=(9, 4)).astype("float32")
+IDS = np.array([0, 1, 0, 2, 1, 0, 3, 1, 2])
+WEIGHTS = np.array([1, 2, 0.5, 0, 1, 3, 1, 1, 1], "float32")
+
+
+def mean_distance(ids, embeddings, weights, alike, distance):
+    gaps = oracles.distances(embeddings.astype(float), distance)
+    chosen = [
+        (weights[i] * weights[j], gaps[i, j])
+        for i, j in itertools.permutations(range(len(ids)), 2)
+        if (ids[i] == ids[j]) == alike
+    ]
+    return np.average([gap for _, gap in chosen], weights=[weight for weight, _ in chosen])
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "squared_euclidean", "cosine"])
+def test_mean_distances(distance):
+    for metric, alike in ((MeanPositiveDistance, True), (MeanNegativeDistance, False)):
+        metric = metric(distance)
+        metric.update_state(IDS, EMBEDDINGS)
+        expected = mean_distance(IDS, EMBEDDINGS, np.ones(9), alike, distance)
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+        metric.reset_state()
+        metric.update_state(IDS, EMBEDDINGS, WEIGHTS)
+        expected = mean_distance(IDS, EMBEDDINGS, WEIGHTS, alike, distance)
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_mean_is_over_the_pairs_of_all_batches():
+    metric = MeanPositiveDistance()
+    metric.update_state([0, 0], [[0.0], [1.0]])
+    metric.update_state([0, 0, 0], [[0.0], [3.0], [6.0]])
+    assert float(metric.result()) == pytest.approx((1 + 3 + 3 + 6) / 4)
+
+
+def test_no_pairs_give_zero():
+    metric = MeanNegativeDistance()
+    metric.update_state([0, 0], [[0.0], [1.0]])
+    assert float(metric.result()) == 0
+
+
+def active_by_loops(margin, weights):
+    gaps = oracles.distances(EMBEDDINGS.astype(float), "euclidean")
+    return sum(
+        weights[i] * weights[j]
+        for i, j in itertools.permutations(range(9), 2)
+        if IDS[i] == IDS[j] or gaps[i, j] < margin
+    )
+
+
+def test_active_pairs_of_the_contrastive_loss():
+    loss = ls.losses.all_pairs_contrastive(margin=2.0)
+    metric = ActivePairs(loss)
+    metric.update_state(IDS, EMBEDDINGS)
+    first = active_by_loops(2.0, np.ones(9))
+    assert float(metric.result()) == first
+    metric.update_state(IDS, EMBEDDINGS, WEIGHTS)
+    assert float(metric.result()) == pytest.approx((first + active_by_loops(2.0, WEIGHTS)) / 2)
+
+
+def test_active_pairs_of_the_hardest_triplets():
+    """Two for each anchor whose triplet violates."""
+    metric = ActivePairs(ls.losses.triplet(mining="hardest", margin=1.0))
+    metric.update_state([0, 0, 1], [[0.0], [1.0], [1.5]])
+    assert float(metric.result()) == 4
+
+
+def test_in_a_model():
+    inputs = RNG.normal(size=(12, 3)).astype("float32")
+    ids = np.arange(12) % 3
+    loss = ls.losses.all_pairs_contrastive
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(loss=loss, metrics=[ActivePairs(loss), MeanPositiveDistance()])
+    logs = model.evaluate(inputs, ids, batch_size=12, verbose=0, return_dict=True)
+    outputs = np.asarray(model.predict(inputs, verbose=0), "float64")
+    expected = mean_distance(ids, outputs, np.ones(12), True, "euclidean")
+    assert logs["mean_positive_distance"] == pytest.approx(expected, rel=1e-5)
+    assert 12 * 3 <= logs["active_pairs"] <= 12 * 11
+    history = model.fit(inputs, ids, batch_size=6, epochs=2, verbose=0).history
+    assert np.isfinite(history["mean_positive_distance"]).all()
+
+
+def test_metrics_are_saved_with_their_settings():
+    loss = ls.losses.triplet(margin=0.7)
+    for metric in (ActivePairs(loss), MeanNegativeDistance("cosine", name="far")):
+        again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+        assert again.get_config() == metric.get_config()
+        again.update_state(IDS, EMBEDDINGS)
+        metric.update_state(IDS, EMBEDDINGS)
+        assert float(again.result()) == float(metric.result())
+
+
+@pytest.mark.parametrize("loss", [ls.losses.huber, ls.losses.clip, "contrastive"])
+def test_active_pairs_need_a_loss_of_a_batch_with_itself(loss):
+    with pytest.raises(TypeError, match="over all pairs of a batch"):
+        ActivePairs(loss)
