@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from lossmith.allpairs import engine, measures
 from lossmith.allpairs.pairs import Pairs, Side
 from lossmith.allpairs.row import Row
-from lossmith.core import Loss, shapes
+from lossmith.core import Loss, backend, shapes
 from lossmith.core.backend import keras
 
 ops = keras.ops
@@ -134,11 +134,15 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def two_sides(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Side, Side]:
         """The first and the second views of all items, for losses between two encoders."""
-        if len(y_pred.shape) != 3 or y_pred.shape[1] != 2:
-            raise ValueError(
-                f"{self.name}: y_pred has shape {tuple(y_pred.shape)}; it must hold two views of "
-                "each item, (N, 2, D): stack the outputs of both encoders along axis 1."
-            )
+        shape = shapes.shape_of(y_pred)
+        message = (
+            f"{self.name}: y_pred has shape {shape}; it must hold two views of each item, "
+            "(N, 2, D): stack the outputs of both encoders along axis 1."
+        )
+        if len(shape) != 3 or shape[1] not in (2, None):
+            raise ValueError(message)
+        if shape[1] is None:
+            backend.check_shapes_equal(ops.shape(y_pred)[1:2], (2,), message)
         if sample_weight is not None and len(sample_weight.shape) == 1:
             sample_weight = ops.stack([sample_weight, sample_weight], axis=1)
         weights = [None if sample_weight is None else sample_weight[:, view] for view in (0, 1)]
@@ -159,9 +163,8 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         return self._side(labels, embeddings, weights)
 
     def _side(self, labels: Any, embeddings: Any, weights: Any) -> Side:
-        items = embeddings.shape[1] if len(embeddings.shape) == 3 else 1
         if weights is not None:
-            weights = _flat_weights(weights, items)
+            weights = _flat_weights(weights, embeddings)
         multiple = len(labels.shape) == len(embeddings.shape)
         size = ops.shape(labels)[-1:] if multiple else ()
         labels = ops.reshape(labels, (-1, *size))
@@ -171,7 +174,7 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         return Side(measures.prepared(self.measure, vectors), labels, weights)
 
 
-def _flat_weights(weights: Any, views: int) -> Any:
-    if views > 1 and len(weights.shape) == 1:
-        weights = ops.repeat(weights, views)
+def _flat_weights(weights: Any, embeddings: Any) -> Any:
+    if len(embeddings.shape) == 3 and len(weights.shape) == 1:
+        weights = ops.repeat(weights, ops.shape(embeddings)[1])
     return ops.reshape(weights, (-1,))

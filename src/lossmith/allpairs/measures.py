@@ -88,21 +88,23 @@ def exact(measure: Name, difference: Any) -> Any:
 
 def exact_all(driver: Any, measure: Name, rows: Any, columns: Any) -> Any:
     """The distances of all pairs, from their differences: some features at a time."""
-    features = int(rows.shape[1])
-    whole = features // _FEATURES
+    features = ops.shape(rows)[1]
+    # Where their number is open it cannot be known how many are left over.
+    together, rest = (_FEATURES, features % _FEATURES) if isinstance(features, int) else (1, 0)
+    whole = features // together
 
     def add(total: Any, k: Any) -> Any:
         a, b = ops.take(rows, k, axis=1), ops.take(columns, k, axis=1)
         return total + ops.square(a[:, None] - b[None, :])
 
     def body(i: Any, total: Any) -> Any:
-        for each in range(_FEATURES):
-            total = add(total, i * _FEATURES + each)
+        for each in range(together):
+            total = add(total, i * together + each)
         return total
 
     total = driver.loop(whole, body, ops.zeros_like(rows[:, :1] - columns[None, :, 0]))
-    for k in range(whole * _FEATURES, features):
-        total = add(total, k)
+    for each in range(rest):
+        total = add(total, whole * together + each)
     return _from_squared(measure, total)
 
 

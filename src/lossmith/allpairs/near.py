@@ -93,7 +93,7 @@ def split(
 
         _, *carry = carry
         turned = tuple(ops.transpose(each) for each in carry)
-        turned = driver.loop(int(rows.shape[1]), visit, turned)
+        turned = driver.loop(ops.shape(rows)[1], visit, turned)
         return others(), *(ops.transpose(each) for each in turned)
 
     def others() -> Any:

@@ -157,7 +157,7 @@ def align_items(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 def _for_each_view(labels: Any, y_pred: Any) -> Any:
     if len(y_pred.shape) == 2:
         return labels
-    return ops.repeat(ops.expand_dims(labels, 1), y_pred.shape[1], axis=1)
+    return ops.repeat(ops.expand_dims(labels, 1), ops.shape(y_pred)[1], axis=1)
 
 
 def align_pairs(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
