@@ -11,6 +11,7 @@ from gradients import (
     double_precision,
     finite_differences,
     forget_compiled,
+    open_shapes,
     to_numpy,
     value_and_gradient,
 )
@@ -26,15 +27,7 @@ supcon = ls.losses.supervised_contrastive
 PAIRS = [(contrastive, oracles.all_pairs_contrastive), (supcon, oracles.supervised_contrastive)]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small_blocks():
-    """Blocks of three rows, so that small batches have several and an overlapping last one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_ENTRIES", 1)
-        patch.setattr(engine, "_FEWEST_ROWS", 3)
-        forget_compiled()
-        yield
-    forget_compiled()
+pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 def check(loss, oracle, ids, embeddings, weights=None, rtol=2e-4, atol=1e-6):
@@ -49,7 +42,7 @@ def check(loss, oracle, ids, embeddings, weights=None, rtol=2e-4, atol=1e-6):
     np.testing.assert_allclose(gradient, expected, rtol=rtol, atol=2e-5)
 
 
-@pytest.mark.parametrize("rows", [2, 3, 7])
+@pytest.mark.parametrize("rows", [2, 7])
 @pytest.mark.parametrize(("loss", "oracle"), PAIRS)
 def test_every_number_of_rows(loss, oracle, rows):
     rng = np.random.default_rng(rows)
@@ -59,12 +52,9 @@ def test_every_number_of_rows(loss, oracle, rows):
 @pytest.mark.parametrize(
     ("distance", "squared", "average"),
     [
-        ("euclidean", True, "active"),
-        ("euclidean", False, "all"),
-        ("squared_euclidean", True, "all"),
-        ("squared_euclidean", False, "active"),
-        ("cosine", True, "all"),
-        ("cosine", False, "active"),
+        ("euclidean", False, "active"),
+        ("squared_euclidean", True, "active"),
+        ("cosine", False, "all"),
     ],
 )
 def test_contrastive_variants(distance, squared, average):
@@ -78,7 +68,7 @@ def test_contrastive_variants(distance, squared, average):
 @given(st.data())
 @settings(max_examples=25)
 def test_any_labels_and_weights(data):
-    rows = data.draw(st.sampled_from([1, 4, 8]))
+    rows = data.draw(st.sampled_from([1, 8]))
     ids = np.array(data.draw(st.lists(st.integers(0, 3), min_size=rows, max_size=rows)))
     weights = data.draw(st.lists(st.sampled_from([0, 0.5, 1, 3]), min_size=rows, max_size=rows))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
@@ -146,10 +136,10 @@ def test_equal_embeddings_have_distance_and_gradient_zero():
     np.testing.assert_array_equal(gradient, 0)
 
 
-@pytest.mark.parametrize("ids", [np.zeros(5, int), np.arange(5)], ids=["one class", "all distinct"])
+@pytest.mark.parametrize("ids", [np.zeros(7, int), np.arange(7)], ids=["one class", "all distinct"])
 @pytest.mark.parametrize(("loss", "oracle"), PAIRS)
 def test_classes_at_the_edges(loss, oracle, ids):
-    embeddings = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    embeddings = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
     check(loss, oracle, ids, embeddings)
 
 
@@ -213,29 +203,58 @@ def test_bfloat16_embeddings_are_summed_in_float32():
         assert float(value) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("symmetric", [True, False])
-def test_symmetry_changes_nothing(symmetric):
+def test_symmetry_changes_nothing():
     class Plain(type(contrastive)):
-        pass
+        symmetric = False
 
-    Plain.symmetric = symmetric
-    embeddings = np.random.default_rng(9).normal(size=(9, 4)).astype("float32")
-    ids = np.arange(9) % 3
+    embeddings = np.random.default_rng(9).normal(size=(7, 4)).astype("float32")
+    ids = np.arange(7) % 3
     expected = value_and_gradient(lambda p: contrastive(ids, p), embeddings)
     result = value_and_gradient(lambda p: Plain()(ids, p), embeddings)
     np.testing.assert_allclose(result[0], expected[0], rtol=1e-5)
     np.testing.assert_allclose(result[1], expected[1], rtol=1e-4, atol=1e-6)
 
 
-def test_a_compiled_step_of_several_blocks():
-    embeddings = np.random.default_rng(10).normal(size=(10, 4)).astype("float32")
-    ids = ops.convert_to_tensor(np.arange(10) % 3)
-    for loss, _ in PAIRS:
-        step = compiled(loss)
-        eager = value_and_gradient(lambda p, loss=loss: loss(ids, p), embeddings)
-        traced = value_and_gradient(lambda p, step=step: step(ids, p), embeddings)
-        np.testing.assert_allclose(traced[0], eager[0], rtol=1e-5)
-        np.testing.assert_allclose(traced[1], eager[1], rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize(
+    "loss",
+    [contrastive, supcon, ls.losses.triplet, ls.losses.triplet(mining="semi_hard")],
+    ids=repr,
+)
+def test_a_compiled_step_of_several_blocks(loss):
+    embeddings = np.random.default_rng(10).normal(size=(7, 4)).astype("float32")
+    ids = ops.convert_to_tensor(np.arange(7) % 3)
+    step = compiled(loss)
+    eager = value_and_gradient(lambda p: loss(ids, p), embeddings)
+    traced = value_and_gradient(lambda p: step(ids, p), embeddings)
+    np.testing.assert_allclose(traced[0], eager[0], rtol=1e-5)
+    np.testing.assert_allclose(traced[1], eager[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [contrastive, supcon, ls.losses.clip], ids=repr)
+def test_a_graph_that_leaves_every_size_open(loss):
+    """TensorFlow's; the other backends compile for the sizes they see."""
+    shape = (7, 2, 4) if loss is ls.losses.clip else (7, 4)
+    embeddings = np.random.default_rng(10).normal(size=shape).astype("float32")
+    ids, embeddings = (ops.convert_to_tensor(each) for each in (np.arange(7) % 3, embeddings))
+    step = open_shapes(loss, ids, embeddings)
+    np.testing.assert_allclose(
+        to_numpy(step(ids, embeddings)), to_numpy(loss(ids, embeddings)), rtol=1e-5
+    )
+
+
+def test_a_small_batch_is_compared_at_once(monkeypatch):
+    """By the differences of all its pairs, with the same value and gradient."""
+    embeddings = np.random.default_rng(12).normal(size=(7, 4)).astype("float32")
+    ids = np.arange(7) % 3
+    losses = [contrastive, ls.losses.triplet]
+    blocks = [value_and_gradient(lambda p, loss=loss: loss(ids, p), embeddings) for loss in losses]
+    monkeypatch.setattr(engine, "_ENTRIES", 7 * 7 * 4)
+    forget_compiled()
+    for loss, expected in zip(losses, blocks, strict=True):
+        value, gradient = value_and_gradient(lambda p, loss=loss: loss(ids, p), embeddings)
+        np.testing.assert_allclose(value, expected[0], rtol=1e-5)
+        np.testing.assert_allclose(gradient, expected[1], rtol=1e-4, atol=1e-6)
+    forget_compiled()
 
 
 class Nearest(AllPairsLoss):

@@ -2,9 +2,11 @@
 
 Every anchor of a block sees all its partners, so the formula of an anchor is written as for the
 whole matrix. The engine takes the slope of a block from the backend and multiplies it out before
-it goes on: the matrix never exists, and no block is computed twice.
+it goes on: the matrix never exists, and no block is computed twice. A batch so small that the
+differences of all its pairs fit into a block is compared by them.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from lossmith.allpairs import measures, near
@@ -40,6 +42,8 @@ class Visits:
         columns = None if pairs.columns is None else pairs.columns.vectors
         self.rows, self.columns = measures.tables(loss.measure, pairs.rows.vectors, columns)
         self.count, self.partners = (ops.shape(each.vectors)[0] for each in self._sides())
+        features = ops.shape(pairs.rows.vectors)[1]
+        self.at_once = _at_most(_ENTRIES, self.count, self.partners, features)
         entries = _ENTRIES * 2 if _at_least(self.partners, _LARGE) else _ENTRIES
         rows = _largest(_FEWEST_ROWS, entries // _largest(self.partners, 1))
         self.size = _least(rows, self.count)
@@ -51,6 +55,8 @@ class Visits:
 
     def each(self, visit: Any, carry: Any) -> Any:
         """`carry = visit(block, carry)` for every block; the last may overlap the one before."""
+        if self.at_once and self.count:
+            return visit(Block(0, self.offsets, self.offsets >= 0), carry)
 
         def body(i: Any, carry: Any) -> Any:
             start = _least(i * self.size, self.count - self.size)
@@ -62,9 +68,12 @@ class Visits:
         """The rows of a block."""
         return None if array is None else driver.take_rows(array, block.start, block.offsets)
 
-    def measure(self, block: Block) -> tuple[Any, near.Near | None]:
+    def measure(self, block: Block) -> tuple[Any, near.Near | near.All | None]:
         """Similarities or distances `(rows, partners)`, and the pairs that are near."""
         measure, columns = self.loss.measure, self.columns
+        if self.at_once and measures.is_distance(measure):
+            close = near.All(self.rows.exact[:, None] - columns.exact[None, :])
+            return measures.exact(measure, close.differences), close
         rows = Table(*(self.take(each, block) for each in self.rows))
         product = driver.product(rows.vectors, ops.transpose(columns.vectors))
         if not measures.is_distance(measure):
@@ -205,9 +214,13 @@ def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _push(
-    visits: Visits, block: Block, pull: Any, close: near.Near | None, turned: Any
+    visits: Visits, block: Block, pull: Any, close: near.Near | near.All | None, turned: Any
 ) -> tuple[Any, Any]:
     """The gradient of a block's rows, and `turned` with that of the columns added."""
+    if isinstance(close, near.All):
+        steps = pull[:, :, None] * close.differences
+        of_columns = None if turned is None else turned - ops.transpose(ops.sum(steps, axis=0))
+        return ops.sum(steps, axis=1), of_columns
     rows = Table(*(visits.take(each, block) for each in visits.rows))
     columns = visits.columns
     if close is None:
@@ -233,6 +246,11 @@ def _least(a: Any, b: Any) -> Any:
 
 def _largest(a: Any, b: Any) -> Any:
     return max(a, b) if isinstance(a, int) and isinstance(b, int) else ops.maximum(a, b)
+
+
+def _at_most(most: int, *factors: Any) -> bool:
+    """Whether a product is known, and not too large."""
+    return all(isinstance(each, int) for each in factors) and math.prod(factors) <= most
 
 
 def _at_least(a: Any, b: int) -> bool:

@@ -24,6 +24,13 @@ class Near(NamedTuple):
     """0: there are none; 1: each row has few; 2: some row has many."""
 
 
+class All(NamedTuple):
+    """A small batch, of which all pairs are taken as near."""
+
+    differences: Any
+    """Of the vectors of every pair, `(rows, columns, features)`."""
+
+
 def found(mask: Any) -> Near:
     """The near pairs under a mask."""
     most = ops.amax(ops.count_nonzero(mask, axis=1))

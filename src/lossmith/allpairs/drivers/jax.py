@@ -114,7 +114,10 @@ def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[.
 
 def differentiable(loss: Any, pairs: Any) -> Any:
     """The value of the loss, with the gradient that the engine computes along with it."""
-    return _compiled_value(loss, pairs.vectors(), pairs.without_vectors())
+    # The value does not depend on how a loss is reduced, which is no reason to compile anew.
+    return _compiled_value(
+        loss(reduction="sum", dtype=None), pairs.vectors(), pairs.without_vectors()
+    )
 
 
 def _value(loss: Any, vectors: Any, others: Any) -> Any:

@@ -1,0 +1,27 @@
+"""What the tests of all pairs share: small batches in several blocks, compiled fast."""
+
+from collections.abc import Iterator
+
+import pytest
+from gradients import forget_compiled
+
+from lossmith.allpairs import engine
+from lossmith.checker.evaluate import fast_start
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_compilation() -> Iterator[None]:
+    """Most of the time goes into compiling programs that run once."""
+    with fast_start():
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_blocks() -> Iterator[None]:
+    """Blocks of three rows, as of a large batch: several, and an overlapping last one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_ENTRIES", 1)
+        patch.setattr(engine, "_FEWEST_ROWS", 3)
+        forget_compiled()
+        yield
+    forget_compiled()
