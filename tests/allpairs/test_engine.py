@@ -215,9 +215,20 @@ def test_symmetry_changes_nothing():
     np.testing.assert_allclose(result[1], expected[1], rtol=1e-4, atol=1e-6)
 
 
+class Nearest(AllPairsLoss):
+    """A loss of a user: a few lines, no backend."""
+
+    sharpness: ls.Positive = 4.0
+
+    def anchors(self, block, row):
+        worst = row.negatives.logsumexp(self.sharpness * block)
+        best = row.positives.logsumexp(-self.sharpness * block)
+        return ops.softplus(worst + best), row.positives.any() * row.negatives.any()
+
+
 @pytest.mark.parametrize(
     "loss",
-    [contrastive, supcon, ls.losses.triplet, ls.losses.triplet(mining="semi_hard")],
+    [contrastive, Nearest(), ls.losses.triplet, ls.losses.triplet(mining="semi_hard")],
     ids=repr,
 )
 def test_a_compiled_step_of_several_blocks(loss):
@@ -255,17 +266,6 @@ def test_a_small_batch_is_compared_at_once(monkeypatch):
         np.testing.assert_allclose(value, expected[0], rtol=1e-5)
         np.testing.assert_allclose(gradient, expected[1], rtol=1e-4, atol=1e-6)
     forget_compiled()
-
-
-class Nearest(AllPairsLoss):
-    """A loss of a user: a few lines, no backend."""
-
-    sharpness: ls.Positive = 4.0
-
-    def anchors(self, block, row):
-        worst = row.negatives.logsumexp(self.sharpness * block)
-        best = row.positives.logsumexp(-self.sharpness * block)
-        return ops.softplus(worst + best), row.positives.any() * row.negatives.any()
 
 
 def nearest_by_loops(y, p, weights=None, sharpness=4.0):

@@ -59,6 +59,8 @@ def test_the_pairing_follows_the_loss() -> None:
             {"pairing": "lab"},
             "class ids, which pairs do not have",
         ),
+        ({"loss": ls.losses.clip}, "outputs of two encoders"),
+        ({"loss": ls.losses.siglip, "pairing": "lab"}, "outputs of two encoders"),
         ({"loss": ls.losses.contrastive, "pairing": "batch"}, "needs the pairing balanced or lab"),
         ({"loss": ls.losses.contrastive(margin=3.0)}, "can never be reached"),
         ({"loss": ls.losses.contrastive(same=0)}, "would pull the different ones together"),

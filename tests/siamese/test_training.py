@@ -59,6 +59,23 @@ def test_a_network_learns_to_tell_digits_apart(tmp_path: Path) -> None:
     assert training.network.threshold is None
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        ls.losses.all_pairs_contrastive,
+        ls.losses.circle,
+        ls.losses.lifted_structure,
+        ls.losses.multi_similarity,
+        ls.losses.nt_xent(temperature=0.1),
+        ls.losses.triplet(mining="semi_hard"),
+    ],
+    ids=lambda loss: loss.default_name,
+)
+def test_every_loss_over_all_pairs_trains(loss: ls.Loss, tmp_path: Path) -> None:
+    training = trained(small(loss=loss), tmp_path)
+    assert training.progress.history["val_auc"][-1] > 0.8
+
+
 def test_validation_figures_are_those_of_the_kept_network(tmp_path: Path) -> None:
     settings = small(loss=ls.losses.contrastive)
     training = trained(settings, tmp_path)

@@ -1,6 +1,6 @@
 """Losses over all pairs of a batch of embeddings, in linear memory."""
 
-from lossmith.allpairs.base import AllPairsLoss
+from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.contrastive import (
     AllPairsContrastive,
     all_pairs_contrastive,
@@ -50,6 +50,7 @@ __all__ = [
     "Siglip",
     "SupervisedContrastive",
     "Triplet",
+    "TwoEncoderLoss",
     "all_pairs_contrastive",
     "circle",
     "clip",

@@ -132,25 +132,6 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         super()._initialise(values, settings)
         self.__dict__["number"] = engine.driver.enlist(self)
 
-    def two_sides(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Side, Side]:
-        """The first and the second views of all items, for losses between two encoders."""
-        shape = shapes.shape_of(y_pred)
-        message = (
-            f"{self.name}: y_pred has shape {shape}; it must hold two views of each item, "
-            "(N, 2, D): stack the outputs of both encoders along axis 1."
-        )
-        if len(shape) != 3 or shape[1] not in (2, None):
-            raise ValueError(message)
-        if shape[1] is None:
-            backend.check_shapes_equal(ops.shape(y_pred)[1:2], (2,), message)
-        if sample_weight is not None and len(sample_weight.shape) == 1:
-            sample_weight = ops.stack([sample_weight, sample_weight], axis=1)
-        weights = [None if sample_weight is None else sample_weight[:, view] for view in (0, 1)]
-        first, second = (
-            self._side(y_true[:, view], y_pred[:, view], weights[view]) for view in (0, 1)
-        )
-        return first, second
-
     def value_of(self, pairs: Pairs) -> Any:
         """The value of given pairs, differentiable in the vectors of both sides."""
         return engine.driver.differentiable(self, pairs)
@@ -172,6 +153,36 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         if multiple:
             labels = ops.cast(labels, vectors.dtype)
         return Side(measures.prepared(self.measure, vectors), labels, weights)
+
+
+class TwoEncoderLoss(AllPairsLoss, package="lossmith.allpairs"):
+    """A loss over the pairs of a first and a second view, as two encoders give them.
+
+    Shapes: y_true as for `AllPairsLoss`; y_pred the outputs of both encoders, stacked: `(N, 2, D)`.
+    """
+
+    def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The value over all pairs of a first and a second view."""
+        return self.value_of(Pairs(*self.two_sides(y_true, y_pred, sample_weight)))
+
+    def two_sides(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Side, Side]:
+        """The first and the second views of all items."""
+        shape = shapes.shape_of(y_pred)
+        message = (
+            f"{self.name}: y_pred has shape {shape}; it must hold two views of each item, "
+            "(N, 2, D): stack the outputs of both encoders along axis 1."
+        )
+        if len(shape) != 3 or shape[1] not in (2, None):
+            raise ValueError(message)
+        if shape[1] is None:
+            backend.check_shapes_equal(ops.shape(y_pred)[1:2], (2,), message)
+        if sample_weight is not None and len(sample_weight.shape) == 1:
+            sample_weight = ops.stack([sample_weight, sample_weight], axis=1)
+        weights = [None if sample_weight is None else sample_weight[:, view] for view in (0, 1)]
+        first, second = (
+            self._side(y_true[:, view], y_pred[:, view], weights[view]) for view in (0, 1)
+        )
+        return first, second
 
 
 def _flat_weights(weights: Any, embeddings: Any) -> Any:

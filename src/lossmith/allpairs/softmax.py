@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lossmith.allpairs.base import AllPairsLoss
+from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.pairs import Pairs
 from lossmith.allpairs.row import Row
 from lossmith.core import Positive
@@ -108,7 +108,7 @@ class NtXent(AllPairsLoss):
         return row.positives.sum(ops.softplus(negatives[:, None] - logits)), row.positives.count()
 
 
-class Clip(AllPairsLoss):
+class Clip(TwoEncoderLoss):
     """CLIP's symmetric cross entropy between two encoders, such as images and texts.
 
     With `s_ij` the cosine similarity of the first view of item i and the second of item j over
@@ -150,7 +150,7 @@ class Clip(AllPairsLoss):
         return _cross_entropy(block / self.temperature, row)
 
 
-class NPair(AllPairsLoss):
+class NPair(TwoEncoderLoss):
     """N-pair loss: the partner of each anchor among the partners of the batch.
 
     With `s_ij` the dot product of the first view of item i and the second of item j:
@@ -179,10 +179,6 @@ class NPair(AllPairsLoss):
     """
 
     measure = "dot"
-
-    def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The value from the anchors to their partners."""
-        return self.value_of(Pairs(*self.two_sides(y_true, y_pred, sample_weight)))
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """Partition less attraction, for the anchors that have a positive."""

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from lossmith.allpairs.base import AllPairsLoss
-from lossmith.allpairs.pairs import Pairs
+from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.row import Row
 from lossmith.core import Fraction, NonNegative, Positive
 from lossmith.core.backend import keras
@@ -12,7 +11,7 @@ from lossmith.core.numerics import hinge
 ops = keras.ops
 
 
-class Siglip(AllPairsLoss):
+class Siglip(TwoEncoderLoss):
     """SigLIP's sigmoid loss between two encoders: every pair is a question of its own.
 
     With `s_ij` the cosine similarity of the first view of item i and the second of item j, z = 1
@@ -42,10 +41,6 @@ class Siglip(AllPairsLoss):
 
     scale: Positive = 10.0
     bias: float = -10.0
-
-    def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The value over all pairs of a first and a second view."""
-        return self.value_of(Pairs(*self.two_sides(y_true, y_pred, sample_weight)))
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """The sum over all partners."""

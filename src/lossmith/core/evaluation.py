@@ -58,13 +58,10 @@ def as_one_node(loss: "Loss") -> Callable[..., Any] | None:
     """The evaluation of a loss that `torch.compile` need not look into, `None` if it has to.
 
     Lossmith's own formulas depend on nothing but tensors and numbers that never change. Of a
-    user's formula nobody knows that, arrays belong into the graph as they are, and a loss over all
-    pairs brings its own way to be compiled.
+    user's formula nobody knows that, and arrays belong into the graph as they are.
     """
     plain = all(isinstance(value, _PLAIN) for value in loss.hyperparameters.values())
-    if loss.batchwise or not (
-        plain and registry.registered_name(type(loss)).startswith("lossmith>")
-    ):
+    if not (plain and registry.registered_name(type(loss)).startswith("lossmith>")):
         return None
 
     def node(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str) -> Any:

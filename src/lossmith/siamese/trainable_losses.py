@@ -3,6 +3,7 @@
 import inspect
 from typing import Any, Literal
 
+from lossmith.allpairs import TwoEncoderLoss
 from lossmith.core import Loss, get
 
 TrainedOn = Literal["pairs", "items"]
@@ -41,6 +42,11 @@ def check_loss(loss: Any, trained_on: TrainedOn) -> None:
         raise ValueError(
             f"{loss!r} gives a value per item, and training needs one number: leave "
             "reduction='none' out."
+        )
+    if isinstance(loss, TwoEncoderLoss):
+        raise ValueError(
+            f"{loss.default_name} compares the outputs of two encoders, and a Siamese network has "
+            "one: choose a loss of one embedding per item, such as nt_xent."
         )
     if loss.targets == "class" and trained_on == "pairs":
         raise ValueError(
