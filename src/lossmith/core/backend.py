@@ -121,8 +121,12 @@ def check_shapes_equal(first: Any, second: Any, message: str) -> None:
 
 
 def choose(package: str) -> Any:
-    """The module of `package` that is written for the backend that runs."""
-    return importlib.import_module(f"{package}.{keras.backend.backend()}")
+    """The module of `package` that is written for the backend that runs.
+
+    Backends that nothing is trained with share that of NumPy.
+    """
+    name = keras.backend.backend()
+    return importlib.import_module(f"{package}.{name if name in BACKENDS else 'numpy'}")
 
 
 def tape_records() -> bool:
