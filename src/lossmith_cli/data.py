@@ -29,7 +29,7 @@ LARGEST_SIDE = 160
 
 def load_images(source: str, size: tuple[int, int] | None) -> LabelledImages:
     """Loads a data set and says what was noticed on the way."""
-    data = _load(source, size)
+    data = _loaded(source, size)
     height, width, _ = data.image_format.shape
     if size is None and is_folder(source) and max(height, width) > LARGEST_SIDE:
         factor = LARGEST_SIDE / max(height, width)
@@ -38,27 +38,34 @@ def load_images(source: str, size: tuple[int, int] | None) -> LabelledImages:
             f"Images of {height} x {width} are used at {smaller[0]} x {smaller[1]} to save time; "
             "--image-size chooses another size."
         )
-        data = _load(source, smaller)
+        data = _loaded(source, smaller)
+    return _noted(data)
+
+
+def _noted(data: LabelledImages) -> LabelledImages:
     for text in data.notes:
         note(text)
     return data
 
 
-def _load(source: str, size: tuple[int, int] | None) -> LabelledImages:
+def _loaded(
+    source: str, size: tuple[int, int] | None, channels: int | None = None
+) -> LabelledImages:
     with warnings.catch_warnings():
         # What is warned of is among the notes as well.
         warnings.simplefilter("ignore", UserWarning)
-        return load(source, size)
+        return load(source, size, channels=channels)
 
 
 def load_images_for(source: str, run: RunFolder, wanted: ImageFormat) -> LabelledImages:
-    """Loads a data set for the network of a run.
+    """Loads a data set for the network of a run; images of a folder are brought to its format.
 
     Raises:
-        ValueError: If the images have another format than those of the training.
+        ValueError: If arrays have another format than the images of the training.
     """
-    size = (wanted.height, wanted.width) if is_folder(source) else None
-    data = load_images(source, size)
+    if is_folder(source):
+        return _noted(_loaded(source, (wanted.height, wanted.width), wanted.channels))
+    data = load_images(source, None)
     if data.image_format != wanted:
         raise ValueError(
             f"The network of {run.path} takes images of {wanted}; those of {source} are "

@@ -6,7 +6,7 @@ from lossmith.datasets import LabelledImages
 from lossmith.siamese.runs import RunFolder
 from lossmith_cli import results
 from lossmith_cli.data import RunConfig, describe, load_images_for, split
-from lossmith_cli.messages import note, out
+from lossmith_cli.messages import busy_with, err, note, out
 
 
 def evaluate_run(
@@ -24,8 +24,9 @@ def evaluate_run(
     config = RunConfig.of(run)
     network = run.load_network()
     images = _images_not_trained_on(source, run, config)
-    evaluation = results.evaluate(network, images, pairs)
-    figures, retrieval = evaluation.report(), evaluation.retrieval()
+    with busy_with(f"Measuring {len(images):,} images"):
+        evaluation = results.evaluate(network, images, pairs)
+        figures, retrieval = evaluation.report(), evaluation.retrieval()
     if as_json:
         parts = {**figures.to_dict(), "retrieval": retrieval.to_dict()}
         out.print_json(data={"threshold": evaluation.threshold, **parts})
@@ -42,7 +43,9 @@ def evaluate_run(
             config=run.config(),
             history=run.history(),
             margin=config.settings.margin,
+            notes=images.notes,
         )
+        err.print(f"The report is in {report}.")
 
 
 def _images_not_trained_on(source: str, run: RunFolder, config: RunConfig) -> LabelledImages:

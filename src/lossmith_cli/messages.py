@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from lossmith_cli.start_up import INTERRUPTED
@@ -22,6 +23,11 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=
 def note(text: str) -> None:
     """Says something that is worth knowing and no error."""
     err.print(Text("Note:", "yellow"), text)
+
+
+def busy_with(text: str) -> Status:
+    """Shows on a terminal what is being waited for, as long as the block runs."""
+    return err.status(f"{text} ...")
 
 
 @contextmanager

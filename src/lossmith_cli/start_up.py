@@ -1,4 +1,4 @@
-"""Ctrl-C while libraries are being imported."""
+"""While libraries are being imported: a line that says so, and Ctrl-C."""
 
 import os
 import signal
@@ -8,23 +8,33 @@ from contextlib import contextmanager
 from typing import Any
 
 INTERRUPTED = 130
+_CLEAR_LINE = "\r\x1b[K"
 
 
 @contextmanager
 def start_up() -> Iterator[None]:
-    """Imports in the block are left at once by Ctrl-C, with one line.
+    """Says on a terminal that libraries are being imported, and lets Ctrl-C end that at once.
 
     An exception in the middle of the import of a C extension can crash the process, and some
     swallow it. Nothing is lost by leaving: the command has not begun.
     """
     previous = signal.signal(signal.SIGINT, _leave)
+    is_terminal = sys.stderr.isatty()
+    if is_terminal:
+        _show("Starting ...")
     try:
         yield
     finally:
+        if is_terminal:
+            _show(_CLEAR_LINE)
         signal.signal(signal.SIGINT, previous)
 
 
-def _leave(*_: Any) -> None:
-    sys.stderr.write("Interrupted.\n")
+def _show(text: str) -> None:
+    sys.stderr.write(text)
     sys.stderr.flush()
+
+
+def _leave(*_: Any) -> None:
+    _show("Interrupted.\n")
     os._exit(INTERRUPTED)

@@ -20,9 +20,11 @@ from lossmith.siamese.trainable_losses import loss_named
 from lossmith.siamese.training import LabelledItems, NoEpochError, Training, train
 from lossmith_cli import results
 from lossmith_cli.data import RunConfig, describe, load_images, split
-from lossmith_cli.messages import err, note, out
+from lossmith_cli.messages import busy_with, err, note, out
 from lossmith_cli.progress import Display, stopped_by_ctrl_c
 from lossmith_cli.start_up import INTERRUPTED
+
+_FEW_IMAGES = 100
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def start(request: Request) -> None:
         "settings": settings.to_dict(),
     }
     run = RunFolder.create(request.out, config)
-    _train(run, settings, parts)
+    _train(run, settings, parts, data.notes)
 
 
 def resume(request: Request) -> None:
@@ -102,7 +104,13 @@ def resume(request: Request) -> None:
             f"These are not the data that the training in {run.path} was started with "
             f"({config.data['source']}, {config.data['images']} images)."
         )
-    _train(run, settings, split(data, settings))
+    if run.is_complete:
+        out.print(
+            f"The training in {run.path} has come to its end; there is nothing to go on with. Its "
+            "figures are in metrics.json and report.html. To train for longer, start another run."
+        )
+        return
+    _train(run, settings, split(data, settings), data.notes)
 
 
 def _other_setting(run: RunFolder, name: str, value: Any) -> ValueError:
@@ -112,7 +120,9 @@ def _other_setting(run: RunFolder, name: str, value: Any) -> ValueError:
     )
 
 
-def _train(run: RunFolder, settings: TrainingSettings, parts: Split) -> None:
+def _train(
+    run: RunFolder, settings: TrainingSettings, parts: Split, data_notes: tuple[str, ...]
+) -> None:
     out.print(
         f"{len(parts.train):,} images to train on, {len(parts.validation):,} to choose the "
         f"threshold on, {len(parts.test):,} to test ({parts.train.image_format}, "
@@ -120,7 +130,8 @@ def _train(run: RunFolder, settings: TrainingSettings, parts: Split) -> None:
     )
     try:
         training = _fit(run, settings, parts)
-        figures, retrieval = _finish(run, settings, parts, training)
+        with busy_with("Measuring on images that were not trained on"):
+            figures, retrieval = _finish(run, settings, parts, training, data_notes)
     except NoEpochError as error:
         err.print(
             "Interrupted before the first epoch was complete: no network was saved. "
@@ -145,7 +156,11 @@ def _fit(run: RunFolder, settings: TrainingSettings, parts: Split) -> Training:
 
 
 def _finish(
-    run: RunFolder, settings: TrainingSettings, parts: Split, training: Training
+    run: RunFolder,
+    settings: TrainingSettings,
+    parts: Split,
+    training: Training,
+    data_notes: tuple[str, ...],
 ) -> tuple[VerificationReport, RetrievalReport]:
     """Chooses the threshold on the validation pairs and takes the figures of the test images."""
     network = training.network
@@ -178,7 +193,7 @@ def _finish(
         config=run.config(),
         history=history,
         margin=settings.margin,
-        notes=_notes(training),
+        notes=(*_notes(training), *_on_threshold(parts, validation), *data_notes),
         overwrite=True,
     )
     return figures, retrieval
@@ -205,6 +220,16 @@ def _notes(training: Training) -> tuple[str, ...]:
             f"epoch {training.kept_epoch}, whose weights are used.",
         )
     return ()
+
+
+def _on_threshold(parts: Split, validation: VerificationReport) -> tuple[str, ...]:
+    if len(parts.validation) >= _FEW_IMAGES:
+        return ()
+    threshold = validation.best.threshold
+    return (
+        f"The threshold was chosen on {len(parts.validation)} images only: with others it could "
+        f"have been anything from {threshold.low:.4f} to {threshold.high:.4f}.",
+    )
 
 
 def _conclude(

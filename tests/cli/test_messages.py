@@ -17,7 +17,7 @@ Command = Callable[..., Result]
 FAST = ["--preset", "lab", "--epochs", "1", "--batch-size", "16"]
 
 
-def save_images(folder: Path, count: int, size: tuple[int, int] = (8, 8)) -> None:
+def save_images(folder: Path, count: int, size: tuple[int, ...] = (8, 8)) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     for number in range(count):
@@ -106,6 +106,7 @@ def test_a_damaged_checkpoint_is_named(
 ) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
+    (copy / "report.html").unlink()  # as if the training had been broken off before it was written
     (last,) = copy.glob("checkpoints/epoch-0012")
     (last / "model.keras").write_bytes(b"PK")
     said = refused(lossmith("train", digits, "--out", copy, "--resume"))
@@ -155,6 +156,42 @@ def test_another_image_size_is_refused_when_a_training_goes_on(
     command = ["train", digits, "--out", run, "--resume", "--image-size"]
     assert "was started with image_size '8 x 8'" in refused(lossmith(*command, "16"))
     assert lossmith(*command, "8").exit_code == 0
+
+
+def test_a_training_that_is_complete_is_left_as_it_is(
+    run: Path, digits: Path, lossmith: Command
+) -> None:
+    model = (run / "model.keras").stat().st_mtime_ns
+    again = lossmith("train", digits, "--out", run, "--resume")
+    assert again.exit_code == 0
+    assert "has come to its end; there is nothing to go on with" in again.stdout
+    assert (run / "model.keras").stat().st_mtime_ns == model
+
+
+def test_images_of_another_size_and_colour_are_measured_as_verify_would(
+    run: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    for name in ("cat", "dog"):
+        save_images(tmp_path / "data" / name, 4, (16, 12, 3))
+    report = tmp_path / "report.html"
+    result = lossmith("evaluate", run, tmp_path / "data", "--report", report)
+    assert result.exit_code == 0, result.stderr
+    assert "8 of 8 images have colours and are read as grey" in result.stderr
+    assert f"The report is in {report}." in result.stderr
+    assert "read as grey" in report.read_text()
+
+
+def test_a_report_says_what_was_left_out_and_how_few_chose_the_threshold(
+    tmp_path: Path, lossmith: Command
+) -> None:
+    for name in ("cat", "dog"):
+        save_images(tmp_path / "data" / name, 10)
+    (tmp_path / "data" / "cat" / "torn.png").write_bytes(b"\x89PNG")
+    result = lossmith("train", tmp_path / "data", "--out", tmp_path / "run", *FAST)
+    assert result.exit_code == 0, result.stderr
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "torn.png" in report
+    assert "The threshold was chosen on 4 images only" in report
 
 
 def test_the_list_is_not_cut_in_a_narrow_terminal() -> None:

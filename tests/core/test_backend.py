@@ -76,13 +76,15 @@ def test_a_variable_that_names_no_backend(choose):
         choose(["jax"], variable="jaxx")
 
 
+def test_a_backend_of_keras_for_inference_has_to_be_installed_too(choose):
+    assert choose(["jax", "numpy"], variable="numpy") == "numpy"
+    with pytest.raises(ImportError, match="'openvino', and openvino is not installed"):
+        choose(["jax"], variable="openvino")
+
+
 def test_a_variable_that_names_a_backend_that_is_not_installed(choose):
     with pytest.raises(ImportError, match=r"lossmith\[torch\]', or choose one that is: jax"):
         choose(["jax"], variable="torch")
-
-
-def test_a_backend_that_only_keras_knows_is_left_to_keras(choose):
-    assert choose([], variable="numpy") == "numpy"
 
 
 def test_none_installed(choose):

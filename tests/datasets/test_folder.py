@@ -106,7 +106,22 @@ class TestSizesAndColours:
         np.testing.assert_allclose(
             data.images[3], pixels()[..., None] / 255 * np.ones(3), rtol=1e-6
         )
-        assert "1 of 4 images are grey and read as RGB like the others." in data.notes
+        assert "1 of 4 images are grey and read as RGB." in data.notes
+
+    @pytest.mark.parametrize(("channels", "said"), [(1, "3 of 4 images have colours"), (3, "1 of")])
+    def test_the_colour_mode_can_be_asked_for(self, tmp_path, channels, said):
+        for name in ("a/1.png", "a/2.png", "b/1.png"):
+            save(tmp_path / name, pixels(channels=3))
+        save(tmp_path / "b" / "2.png", pixels())
+        data = load(tmp_path, channels=channels)
+        assert data.images.shape == (6, 5, channels)
+        assert said in " ".join(data.notes)
+
+    def test_a_colour_mode_that_is_none_is_refused(self, folder):
+        with pytest.raises(ValueError, match=r"1 \(grey\) or 3 \(RGB\); got 4"):
+            load(folder, channels=4)
+        with pytest.raises(ValueError, match=r"`channels` brings.*Leave it out for 'mnist5k'"):
+            load("mnist5k", channels=3)
 
     def test_exif_orientation_is_applied_to_size_and_pixels(self, tmp_path):
         exif = PIL.Image.Exif()

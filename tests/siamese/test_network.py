@@ -114,6 +114,15 @@ def test_an_encoder_that_is_built_by_its_first_batch():
     assert network.distance(a, b).max() <= 2.0 + 1e-6
 
 
+def test_a_margin_out_of_reach_of_an_encoder_that_is_built_by_its_first_batch():
+    late = keras.Sequential([layers.Dense(4), layers.UnitNormalization()])
+    network = SiameseNetwork(late)
+    network.compile("sgd", ls.losses.contrastive(margin=2.5))
+    a, b, same = pairs(8)
+    with pytest.raises(ValueError, match="length 1"):
+        network.fit((a, b), same, verbose=0)
+
+
 def test_a_loss_with_0_for_same_is_for_labels_of_ones_own():
     network = SiameseNetwork(encoder())
     network.compile("sgd", ls.losses.contrastive(same=0))

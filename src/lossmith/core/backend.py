@@ -20,8 +20,8 @@ import numpy as np
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 """Keras' name of each backend, and the package that has to be installed for it."""
 
-_ONLY_KERAS = ("numpy", "openvino")
-"""Backends that Keras has for inference, and that nothing is trained with."""
+_FOR_INFERENCE = {"numpy": "numpy", "openvino": "openvino"}
+"""Backends of Keras that nothing is trained with."""
 
 
 def installed_backends() -> list[str]:
@@ -38,7 +38,9 @@ def _configured_backend() -> str | None:
 
 
 def _check_named(name: str, installed: list[str]) -> None:
-    if name in _ONLY_KERAS:
+    if package := _FOR_INFERENCE.get(name):
+        if not importlib.util.find_spec(package):
+            raise ImportError(f"KERAS_BACKEND is {name!r}, and {package} is not installed.")
         return
     if name not in BACKENDS:
         raise ValueError(f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}; got {name!r}.")

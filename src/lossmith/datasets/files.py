@@ -106,7 +106,7 @@ def read_image(path: str | PathLike[str], image_format: ImageFormat) -> NDArray[
         values = decode(Path(path), image_format)
     except ValueError as error:
         raise ValueError(
-            f"The image {path} cannot be decoded: {error}. Repair the file, or take it away."
+            f"The image {path} cannot be decoded: {error}. Repair the file, or leave it out."
         ) from error
     white = 255 if values.dtype == np.uint8 else 1
     return values.astype(np.float32) / np.float32(white)

@@ -75,7 +75,10 @@ class _ImageFile:
 
 
 def load_folder(
-    root: Path, image_size: tuple[int, int] | None, memory_limit: int
+    root: Path,
+    image_size: tuple[int, int] | None,
+    channels: int | None,
+    memory_limit: int,
 ) -> LabelledImages:
     """Reads a folder with one sub-folder per class; see `lossmith.datasets.load`."""
     class_folders, notes = _class_folders(root)
@@ -83,7 +86,9 @@ def load_folder(
     notes += _note("Files that are no images, left alone", others)
     files, broken = _read_headers(root, paths)
     _require_classes(files, root, notes + _broken_note(broken))
-    image_format, format_notes = _common_format([file.header for file in files], image_size)
+    image_format, format_notes = _common_format(
+        [file.header for file in files], image_size, channels
+    )
     images: Images
     if _fits(files, image_format, memory_limit):
         files, images, undecodable = _decode_all(root, files, image_format)
@@ -153,12 +158,16 @@ def _read_headers(root: Path, paths: Iterable[Path]) -> tuple[list[_ImageFile], 
 
 
 def _common_format(
-    headers: Sequence[Header], image_size: tuple[int, int] | None
+    headers: Sequence[Header],
+    image_size: tuple[int, int] | None,
+    channels: int | None,
 ) -> tuple[ImageFormat, Notes]:
     """Chooses the one size and colour mode, and notes what is changed to reach it."""
     sizes = Counter(header.size for header in headers)
     height, width = sizes.most_common(1)[0][0] if image_size is None else image_size
-    all_grey = all(header.is_grey for header in headers)
+    grey = sum(header.is_grey for header in headers)
+    if channels is None:
+        channels = 1 if grey == len(headers) else 3
     notes: Notes = ()
     resized = len(headers) - sizes[height, width]
     if resized:
@@ -167,10 +176,13 @@ def _common_format(
             f"{resized} of {len(headers)} images have another size than {height} x {width} "
             f"(height x width, {why}) and are resized to it, stretched where the shape differs.",
         )
-    grey = sum(header.is_grey for header in headers)
-    if grey and not all_grey:
-        notes += (f"{grey} of {len(headers)} images are grey and read as RGB like the others.",)
-    return ImageFormat(height, width, channels=1 if all_grey else 3), notes
+    if grey and channels == 3:
+        notes += (f"{grey} of {len(headers)} images are grey and read as RGB.",)
+    if grey < len(headers) and channels == 1:
+        notes += (
+            f"{len(headers) - grey} of {len(headers)} images have colours and are read as grey.",
+        )
+    return ImageFormat(height, width, channels), notes
 
 
 def _fits(files: Sequence[_ImageFile], image_format: ImageFormat, memory_limit: int) -> bool:

@@ -15,6 +15,7 @@ def load(
     data: str | PathLike[str],
     image_size: tuple[int, int] | None = None,
     memory_limit: int = 2**29,
+    channels: int | None = None,
 ) -> LabelledImages:
     """Loads labelled images from a named data set, a folder or an `.npz` file.
 
@@ -39,6 +40,8 @@ def load(
             them have.
         memory_limit: Bytes that the images of a folder may take; with more they are read from
             their files at every request.
+        channels: 1 or 3, to bring the images of a folder to grey or RGB; by default grey if all
+            are grey, else RGB.
 
     Returns:
         The images with their labels, in a fixed order (a folder's by name).
@@ -57,14 +60,17 @@ def load(
     """
     if image_size is not None and np.shape(image_size) != (2,):
         raise ValueError(f"`image_size` is a height and a width; got {image_size!r}.")
+    if channels not in (None, 1, 3):
+        raise ValueError(f"`channels` is 1 (grey) or 3 (RGB); got {channels!r}.")
     path = Path(data)
     if is_folder(data):
-        return folder.load_folder(path, image_size, memory_limit)
-    if image_size is not None:
-        raise ValueError(
-            "`image_size` brings the images of a folder to one size; images of named data sets and "
-            f"arrays stay as they are. Leave it out for {str(data)!r}."
-        )
+        return folder.load_folder(path, image_size, channels, memory_limit)
+    for name, given in (("image_size", image_size), ("channels", channels)):
+        if given is not None:
+            raise ValueError(
+                f"`{name}` brings the images of a folder to one format; images of named data sets "
+                f"and arrays stay as they are. Leave it out for {str(data)!r}."
+            )
     if is_named(data):
         return named.DATA_SETS[str(data)]()
     if path.suffix.lower() == ".npz" and path.is_file():

@@ -22,7 +22,7 @@ class Estimate:
     low: float
     high: float
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """The figure and its interval, to four decimals."""
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
@@ -48,7 +48,7 @@ class OperatingPoint:
     accuracy: Estimate
     balanced_accuracy: Estimate
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """A line for the decision, a line for each rate."""
         return "\n".join(
             [
@@ -80,7 +80,7 @@ class FalseAcceptTarget:
     different_pairs_needed: int
     point: OperatingPoint
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """The operating point, headed by a warning if the rate cannot be shown."""
         heading = f"At a false accept rate of {self.requested:g}: {self.point}"
         if self.attainable:
@@ -135,7 +135,7 @@ class VerificationReport:
         report["at_false_accept_rate"] = list(report["at_false_accept_rate"])
         return report
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """The report for people."""
         parts = [
             f"{self.same_pairs:,} same and {self.different_pairs:,} different pairs; "

@@ -102,6 +102,7 @@ class SiameseNetwork(keras.Model):
         first, _ = input_shape
         if not self.encoder.built:
             self.encoder.build(first)
+        tree.map_structure(self._check_margin, self.loss)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -270,10 +271,13 @@ class SiameseNetwork(keras.Model):
             loss = loss_named(loss)
         if isinstance(loss, Loss) or is_from_keras(loss):
             check_loss(loss, trained_on="pairs")
+        self._check_margin(loss)
+        return loss
+
+    def _check_margin(self, loss: Any) -> None:
         margin = getattr(loss, "margin", None)
         if isinstance(margin, int | float):
             self._distance.check_margin(margin, self._unit_length())
-        return loss
 
     def _check_embeddings(self, shape: Any) -> None:
         if len(shape) != 2:

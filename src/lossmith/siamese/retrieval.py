@@ -48,7 +48,7 @@ class RetrievalReport:
         report["recall_at"] = {str(k): figure for k, figure in report["recall_at"].items()}
         return report
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """The report for people."""
         left_out = f" ({self.left_out:,} left out, alone in their class)" if self.left_out else ""
         lines = [

@@ -99,6 +99,14 @@ class RunFolder:
         """The file of the report."""
         return self.path / "report.html"
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training came to its end, by itself, and left all its results."""
+        metrics = self.path / "metrics.json"
+        if not all(path.is_file() for path in (self.model, metrics, self.report)):
+            return False
+        return self._read(metrics.name).get("ending") != "interrupted"
+
     def config(self) -> dict[str, Any]:
         """What the training was made with.
 

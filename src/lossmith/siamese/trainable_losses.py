@@ -51,7 +51,7 @@ def check_loss(loss: Any, trained_on: TrainedOn) -> None:
     if loss.targets == "class" and trained_on == "pairs":
         raise ValueError(
             f"{loss.default_name} is a loss of class ids, which pairs do not have. Train the "
-            "encoder by itself with it, on batches of labelled items (the pairing batch), or "
+            "encoder by itself with it, encoder.compile(loss=...) and encoder.fit(x, labels), or "
             "choose a loss of pair labels, such as contrastive."
         )
     if loss.targets == "pair" and trained_on == "items":
