@@ -80,6 +80,14 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, fullgraph=True, backend="aot_eager")
 
 
+def forget_compiled() -> None:
+    """Compile anew what a test has changed the constants of; only JAX keeps it."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
+
+
 def open_shapes(function: Callable[..., Any], *tensors: Any) -> Callable[..., Any]:
     """The function traced with as many dimensions left open as the backend knows how to."""
     if keras.backend.backend() != "tensorflow":

@@ -1,5 +1,6 @@
 """The checker, which knows nothing of the oracles, finds no fault in the catalogue."""
 
+import numpy as np
 import pytest
 
 from contract import cases

@@ -4,7 +4,20 @@ from typing import TYPE_CHECKING, Any
 
 from lossmith.allpairs import SupervisedContrastive, supervised_contrastive
 from lossmith.core import registry
+from lossmith.losses.centres import ArcFace, CosFace, ProxyAnchor, ProxyNCA
 from lossmith.losses.classification import ModifiedHuber, modified_huber
+from lossmith.losses.likelihoods import (
+    CauchyLikelihood,
+    GaussianLikelihood,
+    GeneralAdaptive,
+    LaplaceLikelihood,
+    StudentTLikelihood,
+    cauchy_likelihood,
+    gaussian_likelihood,
+    general_adaptive,
+    laplace_likelihood,
+    student_t_likelihood,
+)
 from lossmith.losses.pairs import Contrastive, contrastive
 from lossmith.losses.regression import (
     Huber,
@@ -24,18 +37,31 @@ from lossmith.losses.regression import (
 )
 
 __all__ = [
+    "ArcFace",
+    "CauchyLikelihood",
     "Contrastive",
+    "CosFace",
+    "GaussianLikelihood",
+    "GeneralAdaptive",
     "Huber",
+    "LaplaceLikelihood",
     "LogCosh",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "ModifiedHuber",
+    "ProxyAnchor",
+    "ProxyNCA",
     "PseudoHuber",
     "Quantile",
     "RootMeanSquaredError",
+    "StudentTLikelihood",
     "SupervisedContrastive",
+    "cauchy_likelihood",
     "contrastive",
+    "gaussian_likelihood",
+    "general_adaptive",
     "huber",
+    "laplace_likelihood",
     "log_cosh",
     "mean_absolute_error",
     "mean_squared_error",
@@ -43,6 +69,7 @@ __all__ = [
     "pseudo_huber",
     "quantile",
     "root_mean_squared_error",
+    "student_t_likelihood",
     "supervised_contrastive",
 ]
 
