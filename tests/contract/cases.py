@@ -9,6 +9,7 @@ import pytest
 
 import lossmith as ls
 from contract import oracles, user_losses
+from lossmith.core import hyperparameters as hp
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -43,7 +44,15 @@ class Case:
 
     @property
     def id(self) -> str:
-        return type(self.loss).__name__ + "-" + self.loss.default_name
+        return type(self.loss).__name__ + "-" + self.loss.name
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the loss is that of its class without any argument."""
+        declared = self.loss.declared
+        return declared.keys() == self.loss.hyperparameters.keys() and all(
+            each.default is not hp.REQUIRED for each in declared.values()
+        )
 
     def batch(self, rows: int = 6, seed: int = 7, dtype: str = "float32") -> Batch:
         """Rows inside the domain and away from every kink; class ids stay integers."""
@@ -126,12 +135,12 @@ CASES = [
         lambda y, p: 0.7 * oracles.huber(y, p) + 0.3 * oracles.log_cosh(y, p),
     ),
     Case(
-        2.0 * ls.losses.contrastive,
+        (2.0 * ls.losses.contrastive)(name="weighted_pairs"),
         lambda y, p: 2.0 * oracles.contrastive(y, p),
         inputs=labels_and_distances,
     ),
     Case(
-        0.5 * ls.losses.supervised_contrastive(temperature=0.5),
+        (0.5 * ls.losses.supervised_contrastive(temperature=0.5))(name="weighted_batch"),
         lambda y, p, weights: (
             0.5 * oracles.supervised_contrastive(y, p, weights=weights, temperature=0.5)
         ),

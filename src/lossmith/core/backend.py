@@ -242,6 +242,15 @@ def _torch_functional() -> Any:
     return torch.nn.functional
 
 
+def cosine_and_sine(x: Any) -> tuple[Any, Any]:
+    """`cos(x)` and `sin(x)` in the dtype of `x`; on JAX Keras computes them in float32 always."""
+    if keras.backend.backend() == "jax":
+        import jax.numpy as jnp
+
+        return jnp.cos(x), jnp.sin(x)
+    return keras.ops.cos(x), keras.ops.sin(x)
+
+
 def log_gamma(x: Any) -> Any:
     """The logarithm of the gamma function, which Keras lacks."""
     name = keras.backend.backend()

@@ -40,6 +40,8 @@ def directions(vectors: Any) -> tuple[Any, Any]:
 
     Scaling by the largest entry first keeps the squares of any vector within range.
     """
+    if 0 in vectors.shape[:-1]:  # TensorFlow has no maximum of nothing
+        return vectors, vectors[..., 0]
     # Not ops.max: PyTorch's compiler cannot follow it.
     largest = ops.amax(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
     scaled = vectors / ops.where(largest > 0, largest, ops.ones_like(largest))

@@ -16,9 +16,10 @@ import annotated_types as at
 import numpy as np
 
 from lossmith.core import Array, Loss, NonNegative, Positive
-from lossmith.core.backend import keras, like
+from lossmith.core.backend import cosine_and_sine, keras, like
 from lossmith.core.numerics import directions, hinge, square_root
-from lossmith.core.reduction import divide_or_zero
+from lossmith.core.reduction import divide_or_zero, mean
+from lossmith.core.shapes import may_equal
 
 ops = keras.ops
 
@@ -55,7 +56,7 @@ class _Centres(Loss, package="lossmith.losses"):
     def _cosines(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """The cosine of each embedding with each centre `(..., C)`, and 1 at its own."""
         centres = like(self.centres, y_pred)
-        if y_pred.shape[-1] != centres.shape[-1]:
+        if not may_equal(y_pred.shape[-1:], centres.shape[-1:]):
             raise ValueError(
                 f"{self.name}: the embeddings have {y_pred.shape[-1]} dimensions and the centres "
                 f"{centres.shape[-1]}; the shape of the centres is (classes, dimensions)."
@@ -103,10 +104,10 @@ class ArcFace(_Centres):
         """The cross-entropy of each embedding."""
         cosines, own = self._cosines(y_true, y_pred)
         margin = like(self.margin, y_pred)
+        cosine, sine = cosine_and_sine(margin)
         sines = square_root(hinge(1.0 - ops.square(cosines)))
-        moved = cosines * ops.cos(margin) - sines * ops.sin(margin)
-        beyond = cosines - margin * ops.sin(margin)
-        moved = ops.where(cosines > -ops.cos(margin), moved, beyond)
+        moved = cosines * cosine - sines * sine
+        moved = ops.where(cosines > -cosine, moved, cosines - margin * sine)
         return _cross_entropy(self.scale * ops.where(own > 0, moved, cosines), own)
 
 
@@ -221,7 +222,7 @@ class ProxyAnchor(_Centres):
         pull = _log_1_plus_sum(self.scale * (self.margin - cosines), weights * own)
         push = _log_1_plus_sum(self.scale * (self.margin + cosines), weights * (1.0 - own))
         present = ops.cast(ops.any(weights * own > 0, axis=0), pull.dtype)
-        return divide_or_zero(ops.sum(pull), ops.sum(present)) + ops.mean(push)
+        return divide_or_zero(ops.sum(pull), ops.sum(present)) + mean(push)
 
 
 def _cross_entropy(logits: Any, own: Any) -> Any:
