@@ -62,8 +62,10 @@ class _Centres(Loss, package="lossmith.losses"):
                 f"{centres.shape[-1]}; the shape of the centres is (classes, dimensions)."
             )
         cosines = directions(y_pred)[0] @ ops.transpose(directions(centres)[0])
-        own = ops.one_hot(y_true, centres.shape[0], dtype=y_pred.dtype)
-        return cosines, own
+        # Not ops.one_hot: PyTorch's looks at the values, which vmap cannot.
+        classes = ops.arange(centres.shape[0], dtype=y_true.dtype)
+        own = ops.equal(ops.expand_dims(y_true, -1), classes)
+        return cosines, ops.cast(own, y_pred.dtype)
 
 
 class ArcFace(_Centres):
