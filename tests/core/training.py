@@ -69,6 +69,16 @@ class SetAt(keras.callbacks.Callback):
             ls.set_hyperparameters(self.model, {self.name: self.values[batch]})
 
 
+def take_steps(model, inputs, targets, steps):
+    """Train on all data at once for a number of steps, in one epoch."""
+    data, labels = (
+        keras.tree.map_structure(lambda each: np.concatenate([each] * steps), structure)
+        for structure in (inputs, targets)
+    )
+    rows = len(keras.tree.flatten(inputs)[0])
+    model.fit(data, labels, batch_size=rows, shuffle=False, verbose=0)
+
+
 def losses_of_steps(model, epochs=1, callbacks=(), **arguments):
     """Train in batches of 2 (4 steps an epoch) and return the loss of each step."""
     recorder = Recorder()
