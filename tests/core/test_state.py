@@ -249,10 +249,14 @@ def test_a_bad_value_is_refused_and_nothing_is_set(values):
 
 
 class SetInner(keras.callbacks.Callback):
-    """Asks for the part of the model that holds the state, while the whole is trained."""
+    """Sets by the part of the model that holds the state, while the whole is trained."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
 
     def on_train_batch_end(self, batch, logs=None):
-        ls.set_hyperparameters(self.model.layers[-1], height=2.0)
+        ls.set_hyperparameters(self.inner, height=2.0)
 
 
 def test_the_model_to_give_is_the_one_whose_fit_runs(backend):
@@ -261,9 +265,9 @@ def test_the_model_to_give_is_the_one_whose_fit_runs(backend):
     model.compile(optimizer="sgd", loss=ADJUSTABLE)
     if backend == "jax":
         with pytest.raises(ValueError, match="give the model whose `fit` runs"):
-            model.fit(X, Y, verbose=0, callbacks=[SetInner()])
+            model.fit(X, Y, verbose=0, callbacks=[SetInner(inner)])
     else:
-        model.fit(X, Y, verbose=0, callbacks=[SetInner()])
+        model.fit(X, Y, verbose=0, callbacks=[SetInner(inner)])
         assert ls.get_hyperparameters(model) == {"height": 2}
 
 
