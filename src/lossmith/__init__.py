@@ -10,29 +10,45 @@ from lossmith import distances, losses, siamese
 from lossmith.core import (
     Array,
     Fraction,
+    LogHyperparameters,
     Loss,
     NonNegative,
     Positive,
     UnitInterval,
+    adjustable,
     get,
+    get_hyperparameters,
+    learned,
     loss,
     registry,
+    schedule,
+    set_hyperparameters,
+    uncertainty_weighted,
+    with_state,
 )
 
 __version__ = "0.1.0"
 __all__ = [
     "Array",
     "Fraction",
+    "LogHyperparameters",
     "Loss",
     "NonNegative",
     "Positive",
     "UnitInterval",
+    "adjustable",
     "check",
     "distances",
     "get",
+    "get_hyperparameters",
+    "learned",
     "loss",
     "losses",
+    "schedule",
+    "set_hyperparameters",
     "siamese",
+    "uncertainty_weighted",
+    "with_state",
 ]
 
 

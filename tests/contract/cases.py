@@ -10,6 +10,7 @@ import pytest
 import lossmith as ls
 from contract import allpairs_oracles as pairs
 from contract import oracles, user_losses
+from lossmith.core import hyperparameters as hp
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -50,7 +51,15 @@ class Case:
 
     @property
     def id(self) -> str:
-        return type(self.loss).__name__ + "-" + self.loss.default_name
+        return type(self.loss).__name__ + "-" + self.loss.name
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the loss is that of its class without any argument."""
+        declared = self.loss.declared
+        return declared.keys() == self.loss.hyperparameters.keys() and all(
+            each.default is not hp.REQUIRED for each in declared.values()
+        )
 
     def batch(self, rows: int = 6, seed: int = 7, dtype: str = "float32") -> Batch:
         """Rows inside the domain and away from every kink; class ids stay integers."""
@@ -75,6 +84,8 @@ class Case:
 
 
 user, L = user_losses, ls.losses
+CENTRES = oracles.CENTRES
+OTHER_CENTRES = np.add(CENTRES[::-1], [0.5, -0.2, 0.1, 0.3])
 CASES = [
     Case(ls.losses.mean_squared_error, oracles.squared),
     Case(ls.losses.mean_absolute_error, oracles.absolute),
@@ -83,6 +94,11 @@ CASES = [
     Case(ls.losses.pseudo_huber, oracles.pseudo_huber, {"threshold": 0.4}),
     Case(ls.losses.log_cosh, oracles.log_cosh),
     Case(ls.losses.quantile, oracles.quantile, {"q": 0.9}),
+    Case(ls.losses.gaussian_likelihood, oracles.gaussian_likelihood, {"scale": 0.4}),
+    Case(ls.losses.laplace_likelihood, oracles.laplace_likelihood, {"scale": 0.4}),
+    Case(ls.losses.cauchy_likelihood, oracles.cauchy_likelihood, {"scale": 0.4}),
+    Case(ls.losses.student_t_likelihood, oracles.student_t_likelihood, {"df": 2.5, "scale": 0.4}),
+    Case(ls.losses.general_adaptive, oracles.general_adaptive, {"alpha": 1.6, "scale": 0.4}),
     Case(ls.losses.modified_huber, oracles.modified_huber, inputs=signs_and_scores),
     Case(
         ls.losses.contrastive,
@@ -109,6 +125,52 @@ CASES = [
             (L.siglip, {"scale": 3.0, "bias": -1.0}, classes_and_views),
         )
     ],
+    Case(
+        ls.losses.ArcFace(centres=CENTRES, margin=0.3, scale=4.0),
+        oracles.arc_face,
+        {"centres": OTHER_CENTRES, "margin": 0.7, "scale": 2.0},
+        classes_and_vectors,
+    ),
+    Case(
+        ls.losses.CosFace(centres=CENTRES, margin=0.3, scale=4.0),
+        oracles.cos_face,
+        {"centres": OTHER_CENTRES, "margin": 0.7, "scale": 2.0},
+        classes_and_vectors,
+    ),
+    Case(
+        ls.losses.ProxyNCA(centres=CENTRES, temperature=0.5),
+        oracles.proxy_nca,
+        {"centres": OTHER_CENTRES, "temperature": 0.8},
+        classes_and_vectors,
+    ),
+    Case(
+        ls.losses.ProxyAnchor(centres=CENTRES, margin=0.1, scale=4.0),
+        oracles.proxy_anchor,
+        {"centres": OTHER_CENTRES, "margin": 0.3, "scale": 2.0},
+        classes_and_vectors,
+    ),
+    Case(
+        0.7 * ls.losses.huber + 0.3 * ls.losses.log_cosh,
+        lambda y, p: 0.7 * oracles.huber(y, p) + 0.3 * oracles.log_cosh(y, p),
+    ),
+    Case(
+        (2.0 * ls.losses.contrastive)(name="weighted_pairs"),
+        lambda y, p: 2.0 * oracles.contrastive(y, p),
+        inputs=labels_and_distances,
+    ),
+    Case(
+        (0.5 * ls.losses.supervised_contrastive(temperature=0.5))(name="weighted_batch"),
+        lambda y, p, weights: (
+            0.5 * pairs.supervised_contrastive(y, p, weights=weights, temperature=0.5)
+        ),
+        inputs=classes_and_vectors,
+        weight_repeats=False,
+    ),
+    Case(
+        ls.uncertainty_weighted(ls.losses.huber, scale=1.0),
+        lambda y, p, scale=1.0: oracles.huber(y, p) / (2 * scale**2) + np.log(scale),
+        {"scale": 0.4},
+    ),
     Case(user.asymmetric, oracles.asymmetric, {"late": 1.5, "power": "fourth", "doubled": True}),
     Case(user.scaled_outputs, oracles.scaled_outputs, {"scale": [0.5, 3.0, 7.0]}),
     Case(user.ScaledOutputs(), oracles.scaled_outputs, {"scale": [0.5, 3.0, 7.0]}),

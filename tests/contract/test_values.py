@@ -53,7 +53,7 @@ def test_hyperparameters_are_used(case):
 def test_all_forms_are_one_loss(case):
     loss, kind = case.other(), type(case.loss)
     forms = {
-        "class": kind(**case.changed),
+        "class": kind(**{**case.loss.hyperparameters, **case.changed}),
         "changed twice": case.loss(reduction="none")(**case.changed)(reduction=case.loss.reduction),
         "config": kind.from_config(loss.get_config()),
         "dictionary": ls.get(
@@ -70,7 +70,11 @@ def test_all_forms_are_one_loss(case):
             to_numpy(other(y_true, y_pred)), to_numpy(loss(y_true, y_pred)), form
         )
     assert case.loss() is case.loss
-    assert ls.get(registry.registered_name(kind)) == case.loss
+
+
+@each([case for case in CASES if case.is_default])
+def test_a_loss_by_its_registered_name(case):
+    assert ls.get(registry.registered_name(type(case.loss))) == case.loss
 
 
 @each(CASES)

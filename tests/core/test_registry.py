@@ -5,10 +5,17 @@ import pytest
 from contract import user_losses
 
 import lossmith as ls
+from lossmith.core import hyperparameters as hp
 from lossmith.core import registry
 
+WITH_DEFAULTS = [
+    name
+    for name, cls in registry.catalogue().items()
+    if all(each.default is not hp.REQUIRED for each in cls.declared.values())
+]
 
-@pytest.mark.parametrize("name", sorted(registry.catalogue()))
+
+@pytest.mark.parametrize("name", WITH_DEFAULTS)
 def test_the_catalogue_by_name(name):
     loss = getattr(ls.losses, name)
     assert ls.get(name) == loss

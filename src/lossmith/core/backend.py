@@ -77,6 +77,13 @@ choose_backend()
 
 import keras as keras  # noqa: E402 - the backend has to be chosen first
 from keras.src.backend import get_keras_mask  # noqa: E402 - Keras has no public name for it
+from keras.src.backend.common.symbolic_scope import (  # noqa: E402
+    in_symbolic_scope as in_symbolic_scope,
+)
+from keras.src.backend.common.tensor_attributes import (  # noqa: E402 - nor for these
+    get_tensor_attr,
+    set_tensor_attr,
+)
 
 
 def is_concrete(tensor: Any) -> bool:
@@ -105,9 +112,40 @@ def operand(array: np.ndarray) -> Any:
     return keras.ops.convert_to_tensor(array) if keras.backend.backend() == "torch" else array
 
 
+def like(value: Any, tensor: Any) -> Any:
+    """A number, an array or a tensor, with all its digits, in the dtype of another tensor."""
+    if keras.backend.backend() == "tensorflow" and isinstance(value, int | float):
+        value = np.asarray(value, "float64")  # it would make a float32 tensor of a number first
+    return keras.ops.convert_to_tensor(value, dtype=tensor.dtype)
+
+
 def mask_of(tensor: Any) -> Any:
     """The mask that Keras' layers have attached to a tensor, `None` if there is none."""
     return get_keras_mask(tensor)
+
+
+def attach(tensor: Any, attribute: str, value: Any) -> None:
+    """Let a tensor carry something to whoever gets it next, as Keras' masks travel."""
+    set_tensor_attr(tensor, attribute, value)
+
+
+def attached(tensor: Any, attribute: str) -> Any:
+    """What `attach` has put on this very tensor, `None` if nothing."""
+    return get_tensor_attr(tensor, attribute)
+
+
+def synchronise(model: Any) -> None:
+    """Bring a model's variables up to date in the middle of an epoch, and let them be set.
+
+    Only the trainer of JAX keeps their values elsewhere while it trains.
+    """
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+
+
+def is_held_elsewhere(variable: Any) -> bool:
+    """Whether a variable is empty, since the trainer of JAX keeps its value for now."""
+    return getattr(variable, "_value", variable) is None
 
 
 def check_shapes_equal(first: Any, second: Any, message: str) -> None:
@@ -178,7 +216,7 @@ def absolute(x: Any) -> Any:
     return keras.ops.abs(x)
 
 
-def tilted(x: Any, right: float, left: float) -> Any:
+def tilted(x: Any, right: Any, left: Any) -> Any:
     """`right * x` above 0 and `left * x` below, with derivative 0 at 0.
 
     JAX's compiler wants a select, where the others are faster without.
@@ -199,10 +237,10 @@ def squared_difference(y_true: Any, y_pred: Any) -> Any:
     return keras.ops.square(y_pred - y_true)
 
 
-def huber(y_true: Any, y_pred: Any, threshold: float) -> Any:
-    """Half the squared difference up to `threshold`, linear beyond."""
+def huber(y_true: Any, y_pred: Any, threshold: Any) -> Any:
+    """Half the squared difference up to `threshold` (a number or a tensor), linear beyond."""
     functional = _torch_functional()
-    if functional is not None:
+    if functional is not None and isinstance(threshold, float):
         return functional.huber_loss(y_pred, y_true, reduction="none", delta=threshold)
     error = y_pred - y_true
     size = keras.ops.abs(error)
@@ -221,3 +259,28 @@ def _torch_functional() -> Any:
     import torch
 
     return torch.nn.functional
+
+
+def cosine_and_sine(x: Any) -> tuple[Any, Any]:
+    """`cos(x)` and `sin(x)` in the dtype of `x`; on JAX Keras computes them in float32 always."""
+    if keras.backend.backend() == "jax":
+        import jax.numpy as jnp
+
+        return jnp.cos(x), jnp.sin(x)
+    return keras.ops.cos(x), keras.ops.sin(x)
+
+
+def log_gamma(x: Any) -> Any:
+    """The logarithm of the gamma function, which Keras lacks."""
+    name = keras.backend.backend()
+    if name == "jax":
+        import jax
+
+        return jax.lax.lgamma(x)
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        return tf.math.lgamma(x)
+    import torch
+
+    return torch.lgamma(x)

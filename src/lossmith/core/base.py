@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform, over
 
 import numpy as np
 
-from lossmith.core import declaration, evaluation, reduction, registry, shapes
+from lossmith.core import declaration, evaluation, reduction, registry, shapes, tracing
 from lossmith.core import hyperparameters as hp
+from lossmith.core.arithmetic import Arithmetic
 from lossmith.core.backend import keras
+from lossmith.core.changing import Changing
 from lossmith.core.declaration import SETTINGS
 from lossmith.core.hyperparameters import Hyperparameter
+from lossmith.core.immutable import Immutable
 from lossmith.core.shapes import Targets
+from lossmith.core.state import LossState
 
 _SHOWN_NAME = "_shown_name"
 _NOT_GIVEN: Any = object()
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
         Annotated fields of a subclass are its keyword arguments.
         """
 
+        _changing: Mapping[str, Changing]
         _dtype: str
         _hyperparameters: Mapping[str, Any]
         _operands: Mapping[str, Any]
@@ -62,7 +67,7 @@ else:
     _KerasLoss = keras.losses.Loss
 
 
-class Loss(_KerasLoss, metaclass=LossType):
+class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     """A loss whose hyperparameters are declared, checked, saved and compared.
 
     Subclass it in either style. Annotated fields are the hyperparameters:
@@ -118,6 +123,7 @@ class Loss(_KerasLoss, metaclass=LossType):
     targets: ClassVar[Targets] = "value"
     batchwise: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ()
+    learnable: ClassVar[tuple[str, ...]] = ()
     graded = False
     """Whether pair labels may lie between 0 and 1."""
 
@@ -179,11 +185,14 @@ class Loss(_KerasLoss, metaclass=LossType):
             raise TypeError(f"{owner}: name must be a string; got {settings['name']!r}.")
         if "reduction" in settings:
             settings["reduction"] = reduction.canonical(owner, settings["reduction"])
-        return hp.bind_all(owner, cls.declared, kwargs), settings
+        values = hp.bind_all(owner, cls.declared, kwargs)
+        declaration.check_learned(cls, values)
+        return values, settings
 
     def _initialise(self, values: dict[str, Any], settings: dict[str, Any]) -> None:
         self.__dict__["_hyperparameters"] = MappingProxyType(values)
         self.__dict__["_operands"] = {name: hp.as_operand(value) for name, value in values.items()}
+        self.__dict__["_changing"] = tracing.changing_in(values)
         if self._signature is None:
             self.__init__(**settings)  # type: ignore[misc]
             self.__dict__.update(self._operands)
@@ -211,6 +220,25 @@ class Loss(_KerasLoss, metaclass=LossType):
     def hyperparameters(self) -> Mapping[str, Any]:
         """The hyperparameters of this loss and their values, read-only."""
         return self._hyperparameters
+
+    @property
+    def changing(self) -> Mapping[str, Changing]:
+        """The hyperparameters that change while a model trains, by their dotted names."""
+        return MappingProxyType(self._changing)
+
+    @property
+    def state(self) -> Any:
+        """A new layer (each time, so that no models share one) that keeps what changes.
+
+        It returns the predictions as they are, and goes where they leave the model:
+        `keras.Sequential([..., loss.state])`, `outputs = loss.state(outputs)`, or
+        `self.state = loss.state` in the `__init__` of a subclassed model and
+        `self.state(outputs, training=training)` in its `call`.
+
+        Raises:
+            ValueError: if all hyperparameters are fixed.
+        """
+        return LossState(self)
 
     @property
     def requested_dtype(self) -> str | None:
@@ -309,6 +337,9 @@ class Loss(_KerasLoss, metaclass=LossType):
         """
         return shapes.align_classes(self.name, y_true, y_pred)
 
+    def _compute(self, *inputs: Any) -> Any:
+        return evaluation.compute(self, *inputs)
+
     def _with(self, changes: dict[str, Any]) -> Self:
         return type(self)(**{**self._explicit(), **changes})
 
@@ -346,25 +377,6 @@ class Loss(_KerasLoss, metaclass=LossType):
 
     def __hash__(self) -> int:
         return hash((type(self), self._key()))
-
-    def __setattr__(self, attribute: str, value: Any) -> None:
-        if "_sealed" in self.__dict__:
-            raise AttributeError(
-                f"A loss is immutable: `{attribute}` cannot be set. "
-                f"Make another one: loss({attribute}=...)."
-                if attribute in (*self.declared, *SETTINGS)
-                else f"A loss is immutable and keeps no state: `{attribute}` cannot be set."
-            )
-        super().__setattr__(attribute, value)
-
-    def __delattr__(self, attribute: str) -> None:
-        raise AttributeError(f"A loss is immutable: `{attribute}` cannot be deleted.")
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (declaration.reference(type(self)), self.get_config())

@@ -13,11 +13,12 @@ from lossmith.core import hyperparameters as hp
 from lossmith.core import registry
 from lossmith.core.backend import keras
 from lossmith.core.hyperparameters import REQUIRED, Hyperparameter
+from lossmith.core.learning import Learned
 
 SETTINGS = ("name", "reduction", "dtype")
 """What every loss has besides its hyperparameters."""
 
-_OWN_FIELDS = ("targets", "batchwise", "aliases", *SETTINGS)
+_OWN_FIELDS = ("targets", "batchwise", "aliases", "learnable", *SETTINGS)
 _PREDICTION_NAMES = frozenset(
     {"y_pred", "y_hat", "yhat", "pred", "preds", "prediction", "predictions", "output", "outputs",
      "logits"}
@@ -28,6 +29,13 @@ _TARGET_NAMES = frozenset(
 _ADVICE_ON_CLOSURES = (
     "Make it a keyword of the formula instead, `def formula(y_true, y_pred, *, threshold=1.0)`, "
     "and write `loss(threshold=...)` where you called the factory."
+)
+
+_INSTEAD_OF_LEARNING = (
+    "Learn the scale or shape of a likelihood (lossmith.losses.general_adaptive, "
+    "student_t_likelihood, cauchy_likelihood, laplace_likelihood, gaussian_likelihood), or choose "
+    "by a metric that does not change. A formula of your own that is normalised says so: "
+    "learnable=('name',)."
 )
 
 
@@ -119,6 +127,23 @@ def check_call(cls: Any) -> None:
             else f"{cls.__name__}: weights are applied for you to the values of each sample; only "
             "a loss with batchwise = True takes `sample_weight=None` itself."
         )
+
+
+def check_learned(cls: Any, values: Mapping[str, Any]) -> None:
+    """Refuse to learn a hyperparameter that minimising the loss only drives to its bound.
+
+    Raises:
+        TypeError: naming the hyperparameter, and what to use instead.
+    """
+    for name, value in values.items():
+        if isinstance(value, Learned) and name not in cls.learnable:
+            can = f"This loss can learn {', '.join(cls.learnable)}. " if cls.learnable else ""
+            advice = getattr(cls, "instead_of_learning", _INSTEAD_OF_LEARNING)
+            raise TypeError(
+                f"{public_name(cls)}: `{name}` cannot be learned, since minimising the loss over "
+                "it rewards the value that makes all errors cheap, not the one that fits them. "
+                f"{can}{advice}"
+            )
 
 
 def classic_signature(cls: Any, base: type) -> inspect.Signature | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lossmith.core import backend, reduction, registry, shapes
+from lossmith.core import backend, reduction, registry, shapes, tracing
 from lossmith.core.backend import keras
 from lossmith.core.inputs import ADVICE_ON_OUTPUTS, Batch, prepare
 from lossmith.core.shapes import Shape, shape_of
@@ -47,6 +47,14 @@ def evaluate(
     Raises:
         ValueError, TypeError: if shapes, dtypes or labels do not fit the loss.
     """
+    if not loss._changing:
+        return loss._compute(y_true, y_pred, sample_weight, mask, how)
+    current, valid = tracing.current(loss, y_pred)
+    return tracing.nan_unless(valid, current._compute(y_true, y_pred, sample_weight, mask, how))
+
+
+def compute(loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str) -> Any:
+    """Return the value of a loss whose hyperparameters are numbers or tensors."""
     mask = _joint_mask(backend.mask_of(y_pred), mask)
     node = loss._as_one_node
     if node is not None and backend.compiler_looks_into(y_true, y_pred, sample_weight, mask):
@@ -74,6 +82,7 @@ def _evaluate(
     loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str
 ) -> Any:
     batch = prepare(loss, y_true, y_pred)
+    loss = tracing.cast(loss, tree.flatten(batch.y_pred)[0].dtype)
     weighting = _weighting(loss, batch, sample_weight, mask)
     if weighting is not None:
         batch = batch._replace(

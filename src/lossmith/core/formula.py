@@ -26,6 +26,7 @@ def loss(
     *,
     targets: Targets = ...,
     batchwise: bool = ...,
+    learnable: tuple[str, ...] = ...,
     name: str | None = ...,
     package: str | None = ...,
 ) -> Loss: ...
@@ -36,6 +37,7 @@ def loss(
     *,
     targets: Targets = ...,
     batchwise: bool = ...,
+    learnable: tuple[str, ...] = ...,
     name: str | None = ...,
     package: str | None = ...,
 ) -> Callable[[Formula], Loss]: ...
@@ -47,6 +49,7 @@ def loss(
     *,
     targets: Targets = "value",
     batchwise: bool = False,
+    learnable: tuple[str, ...] = (),
     name: str | None = None,
     package: str | None = None,
 ) -> Any:
@@ -60,6 +63,8 @@ def loss(
             embeddings).
         batchwise: whether the formula returns one number, a property of the whole batch. It may
             then take `sample_weight=None` as its third argument and says what a weight means.
+        learnable: the hyperparameters that may be `lossmith.learned`: those over which minimising
+            the loss makes sense, as over the scale of a normalised likelihood.
         name: the name of the loss, if not that of the function.
         package: the name it is saved under, if not the module's: keeps old files loadable when a
             module is renamed.
@@ -88,11 +93,16 @@ def loss(
     """
     if formula is None:
         return functools.partial(
-            loss, targets=targets, batchwise=batchwise, name=name, package=package
+            loss,
+            targets=targets,
+            batchwise=batchwise,
+            learnable=learnable,
+            name=name,
+            package=package,
         )
     _refuse_other_callables(formula)
     declaration.check_saveable(formula.__name__, formula)
-    return _make_class(formula, targets, batchwise, name, package)()
+    return _make_class(formula, targets, batchwise, learnable, name, package)()
 
 
 def _refuse_other_callables(formula: Any) -> None:
@@ -114,7 +124,12 @@ def _refuse_other_callables(formula: Any) -> None:
 
 
 def _make_class(
-    formula: Formula, targets: Targets, batchwise: bool, name: str | None, package: str | None
+    formula: Formula,
+    targets: Targets,
+    batchwise: bool,
+    learnable: tuple[str, ...],
+    name: str | None,
+    package: str | None,
 ) -> Callable[[], Loss]:
     owner = name or formula.__name__
     extras = declaration.check_tensors(owner, inspect.signature(formula).parameters.values())
@@ -132,6 +147,7 @@ def _make_class(
         "formula": staticmethod(formula),
         "targets": targets,
         "batchwise": batchwise,
+        "learnable": learnable,
         "call": _call_with_weights if weighted else _call,
         **{p.name: p.default for p in keywords},
     }

@@ -20,6 +20,7 @@ import numpy as np
 
 from lossmith.core import backend, constraints, registry
 from lossmith.core.backend import keras
+from lossmith.core.changing import Changing
 
 Positive: TypeAlias = Annotated[float, at.Gt(0)]
 """A finite number greater than 0."""
@@ -70,6 +71,8 @@ class Hyperparameter:
             ValueError: if the value is of the right type and outside the range.
             TypeError: if the value is of another type.
         """
+        if isinstance(value, Changing):
+            return value.bound(loss, self)
         try:
             bound = _convert(value, self._effective_hint())
             _check_size(bound)
@@ -83,6 +86,11 @@ class Hyperparameter:
     def describe(self) -> str:
         """The range in words, as error messages and `lossmith list` show it."""
         return _describe(self._effective_hint())
+
+    @property
+    def kind(self) -> Any:
+        """The type hint, or what the default stands for where there is none."""
+        return self._effective_hint()
 
     def _effective_hint(self) -> Any:
         if self.hint is not REQUIRED and self.hint is not Any:
@@ -339,8 +347,11 @@ def _advice(name: str, declared: Mapping[str, Hyperparameter]) -> str:
 def as_operand(value: Any) -> Any:
     """A bound value as a formula computes with it: floating arrays meet tensors of any dtype.
 
-    Integer arrays stay NumPy's, so that they can be axes and indices.
+    Integer arrays stay NumPy's, so that they can be axes and indices. A changing hyperparameter is
+    at its first value until a step puts a tensor in its place.
     """
+    if isinstance(value, Changing):
+        value = value.initial
     is_floating = isinstance(value, np.ndarray) and value.dtype.kind == "f"
     return backend.operand(value) if is_floating else value
 
@@ -360,7 +371,7 @@ def comparable(value: Any) -> Any:
 
 def to_config(value: Any) -> Any:
     """A bound value as JSON can hold it; arrays and losses in the form Keras gives them."""
-    if isinstance(value, np.ndarray | keras.losses.Loss):
+    if isinstance(value, np.ndarray | keras.losses.Loss | Changing):
         return keras.saving.serialize_keras_object(value)
     return value
 

@@ -40,6 +40,8 @@ def directions(vectors: Any) -> tuple[Any, Any]:
 
     Scaling by the largest entry first keeps the squares of any vector within range.
     """
+    if 0 in vectors.shape[:-1]:  # TensorFlow has no maximum of nothing
+        return vectors, vectors[..., 0]
     # Not ops.max: PyTorch's compiler cannot follow it.
     largest = ops.amax(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
     scaled = vectors / ops.where(largest > 0, largest, ops.ones_like(largest))
@@ -47,3 +49,11 @@ def directions(vectors: Any) -> tuple[Any, Any]:
     exists = ops.greater(length, 0)
     unit = scaled / ops.where(exists, length, ops.ones_like(length))
     return unit, ops.cast(exists[..., 0], vectors.dtype)
+
+
+def expm1_ratio(x: Any) -> Any:
+    """`(exp(x) - 1) / x` for `0 <= x <= 1`, 1 at 0, with all digits of its derivative."""
+    result = ops.ones_like(x)
+    for order in range(18, 1, -1):
+        result = 1.0 + x * result / order
+    return result

@@ -47,13 +47,29 @@ def register(cls: type, package: str, name: str) -> None:
     _classes[full_name] = cls
 
 
+def register_function(function: Any) -> None:
+    """Make a function that a saved loss refers to known to Keras as `package>name`.
+
+    Raises:
+        TypeError: for a lambda, or a function made inside another one that reads its variables.
+    """
+    name = function.__qualname__.replace("<locals>.", "")
+    if function.__name__ == "<lambda>" or function.__closure__:
+        raise TypeError(
+            f"`{name}` cannot be saved with a model: write a function with `def` that reads no "
+            "variables of a function around it."
+        )
+    if keras.saving.get_registered_object(registered_name(function)) is not function:
+        keras.saving.register_keras_serializable(package_of(function.__module__), name)(function)
+
+
 def _written_at(cls: type) -> tuple[str, str]:
     """Where a class was defined: defining it there again, as notebooks do, replaces it."""
     return package_of(cls.__module__), cls.__qualname__
 
 
-def registered_name(cls: type) -> str:
-    """The `package>name` under which `cls` was registered."""
+def registered_name(cls: Any) -> str:
+    """The `package>name` under which `cls` (or a function) was registered."""
     return str(keras.saving.get_registered_name(cls))
 
 

@@ -25,7 +25,20 @@ from lossmith.allpairs import (
     triplet,
 )
 from lossmith.core import registry
+from lossmith.losses.centres import ArcFace, CosFace, ProxyAnchor, ProxyNCA
 from lossmith.losses.classification import ModifiedHuber, modified_huber
+from lossmith.losses.likelihoods import (
+    CauchyLikelihood,
+    GaussianLikelihood,
+    GeneralAdaptive,
+    LaplaceLikelihood,
+    StudentTLikelihood,
+    cauchy_likelihood,
+    gaussian_likelihood,
+    general_adaptive,
+    laplace_likelihood,
+    student_t_likelihood,
+)
 from lossmith.losses.pairs import Contrastive, contrastive
 from lossmith.losses.regression import (
     Huber,
@@ -46,10 +59,16 @@ from lossmith.losses.regression import (
 
 __all__ = [
     "AllPairsContrastive",
+    "ArcFace",
+    "CauchyLikelihood",
     "Circle",
     "Clip",
     "Contrastive",
+    "CosFace",
+    "GaussianLikelihood",
+    "GeneralAdaptive",
     "Huber",
+    "LaplaceLikelihood",
     "LiftedStructure",
     "LogCosh",
     "MeanAbsoluteError",
@@ -58,17 +77,24 @@ __all__ = [
     "MultiSimilarity",
     "NPair",
     "NtXent",
+    "ProxyAnchor",
+    "ProxyNCA",
     "PseudoHuber",
     "Quantile",
     "RootMeanSquaredError",
     "Siglip",
+    "StudentTLikelihood",
     "SupervisedContrastive",
     "Triplet",
     "all_pairs_contrastive",
+    "cauchy_likelihood",
     "circle",
     "clip",
     "contrastive",
+    "gaussian_likelihood",
+    "general_adaptive",
     "huber",
+    "laplace_likelihood",
     "lifted_structure",
     "log_cosh",
     "mean_absolute_error",
@@ -81,6 +107,7 @@ __all__ = [
     "quantile",
     "root_mean_squared_error",
     "siglip",
+    "student_t_likelihood",
     "supervised_contrastive",
     "triplet",
 ]

@@ -1,0 +1,46 @@
+"""Operators of losses: `0.7 * huber + 0.3 * log_cosh` is a loss."""
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from lossmith.core.changing import Changing
+
+
+class Arithmetic:
+    """Lets losses be added, and multiplied by a number.
+
+    The operators are apart from what they make, which is itself a loss.
+    """
+
+    # NumPy's numbers leave the product to the loss.
+    __array_ufunc__ = None
+
+    def __mul__(self, factor: Any) -> Any:
+        """A loss with a weight."""
+        from lossmith.core import composed
+
+        if not isinstance(factor, numbers.Real | np.ndarray | Changing):
+            return NotImplemented
+        return composed.weighted(self, factor)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> Any:
+        """A loss with the inverse of a number as its weight."""
+        if not isinstance(divisor, numbers.Real):
+            return NotImplemented
+        return self * (1.0 / float(divisor))
+
+    def __add__(self, other: Any) -> Any:
+        """The sum of two losses; `sum` begins with 0."""
+        from lossmith.core import composed
+
+        if isinstance(other, numbers.Real) and not isinstance(other, bool) and other == 0:
+            return self
+        if not hasattr(other, "reduction"):
+            return NotImplemented
+        return composed.total(self, other)
+
+    __radd__ = __add__

@@ -1,0 +1,147 @@
+"""Hyperparameters that change while a model trains: what all kinds share, and those set by hand."""
+
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossmith.core.backend import keras
+from lossmith.core.ranges import Range, real_arm
+
+if TYPE_CHECKING:
+    from lossmith.core.hyperparameters import Hyperparameter
+
+ops = keras.ops
+Variables = Mapping[str, Any]
+
+
+class Changing:
+    """What a hyperparameter is bound to if its value is kept in a model and not in the loss.
+
+    Each kind says which variables the model's state layer keeps for it, and computes its value
+    from them inside the step.
+    """
+
+    verb = "change"
+    may_leave_its_range = True
+    initial: Any
+    """The value at the first step."""
+
+    def bound(self, loss: str, hyperparameter: "Hyperparameter") -> "Changing":
+        """Check that `hyperparameter` may change, and that it starts inside its range.
+
+        Raises:
+            TypeError: if it is not a real number.
+            ValueError: if its first value is outside the range.
+        """
+        if real_arm(hyperparameter.kind) is None:
+            raise TypeError(
+                f"{loss}: hyperparameter `{hyperparameter.name}` must be "
+                f"{hyperparameter.describe()} and cannot {self.verb} while a model trains: only "
+                "real numbers can."
+            )
+        hyperparameter.bind(loss, self.initial)
+        return self
+
+    def build(self, layer: Any, name: str, limits: Range) -> Variables:
+        """Make the variables of this hyperparameter in a state layer."""
+        raise NotImplementedError
+
+    def value(self, variables: Variables, limits: Range) -> Any:
+        """The current value, as a tensor."""
+        raise NotImplementedError
+
+    def to_variable(self, value: Any, limits: Range) -> Any:
+        """What the variable `value` has to hold for this kind to have a value set by hand.
+
+        Raises:
+            ValueError: if this kind cannot be set.
+        """
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes it again, as JSON can hold it."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Changing":
+        """Make what `get_config` described."""
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("lossmith")
+@dataclass(frozen=True)
+class Adjustable(Changing):
+    """A hyperparameter that is set by hand; made by `lossmith.adjustable`."""
+
+    initial: float
+
+    def build(self, layer: Any, name: str, limits: Range) -> Variables:
+        """One variable, which no optimizer trains."""
+        return {"value": add_variable(layer, name, self.initial, trainable=False)}
+
+    def value(self, variables: Variables, limits: Range) -> Any:
+        """What was set last."""
+        return ops.convert_to_tensor(variables["value"])
+
+    def to_variable(self, value: Any, limits: Range) -> Any:
+        """The value itself."""
+        return value
+
+    def get_config(self) -> dict[str, Any]:
+        """The initial value."""
+        return {"initial": self.initial}
+
+    def __repr__(self) -> str:
+        return f"adjustable({self.initial!r})"
+
+
+def adjustable(initial: float) -> Any:
+    """A value for a hyperparameter that is set by hand while a model trains.
+
+    `loss.state`, which has to be in the model, keeps the value, and it is saved with the model.
+    `lossmith.set_hyperparameters(model, threshold=2.0)` sets it, between trainings or from a
+    callback in the middle of an epoch; the next step uses it (the next execution under
+    `steps_per_execution`), and nothing is compiled again.
+
+    Args:
+        initial: the value until it is set.
+
+    Raises:
+        TypeError: if it is not a number.
+
+    Example:
+    >>> import lossmith as ls
+    >>> ls.losses.huber(threshold=ls.adjustable(2.0))
+    Huber(threshold=adjustable(2.0))
+    """
+    return Adjustable(real_number("adjustable", initial))
+
+
+def real_number(function: str, value: Any) -> float:
+    """A finite or infinite number given to a function of lossmith.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"lossmith.{function} takes a number; got {value!r} ({type(value).__name__})."
+        )
+    return float(value)
+
+
+def add_variable(layer: Any, name: str, initial: Any, *, trainable: bool) -> Any:
+    """A variable of a state layer that starts at a number or an array."""
+    array = np.asarray(initial, layer.variable_dtype)
+    return layer.add_weight(
+        name=name.replace(".", "_"),
+        shape=array.shape,
+        initializer=lambda shape, dtype: ops.convert_to_tensor(array, dtype),
+        trainable=trainable,
+        aggregation="none" if trainable else "only_first_replica",
+    )

@@ -1,0 +1,260 @@
+"""Losses made of losses: weighted, summed, weighed by their uncertainty."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from lossmith.core import backend, declaration, evaluation
+from lossmith.core import hyperparameters as hp
+from lossmith.core.backend import keras
+from lossmith.core.base import Loss
+from lossmith.core.hyperparameters import Hyperparameter, NonNegative, Positive
+from lossmith.core.learning import learned
+
+ops = keras.ops
+_PACKAGE = "lossmith.core"
+_SHARED = ("targets", "reduction", "requested_dtype")
+
+
+class Weighted(Loss, package=_PACKAGE):
+    """`weight * loss`: every value of a loss times a number; written `0.7 * loss`.
+
+    Reduction, dtype, and what weights and masks of samples mean are those of the loss.
+
+    Args:
+        loss: any loss.
+        weight: 0 or greater; may be scheduled, set by hand and swept. It cannot be learned, as 0
+            would always win: `lossmith.uncertainty_weighted` is the form that can.
+
+    >>> import lossmith as ls
+    >>> 0.5 * ls.losses.huber
+    0.5 * Huber(threshold=1.0)
+    """
+
+    instead_of_learning: ClassVar[str] = (
+        "A weight that is learned needs the normalising term of an uncertainty: "
+        "lossmith.uncertainty_weighted(loss)."
+    )
+    loss: Loss
+    weight: NonNegative = 1.0
+
+    def __post_init__(self) -> None:
+        """Take over what the loss says of its inputs."""
+        self.__dict__.update(_taken_over(self.loss))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The values per sample."""
+        return self.values(y_true, y_pred)
+
+    def _compute(self, *inputs: Any) -> Any:
+        value = evaluation.evaluate(self.loss, *inputs)
+        return backend.like(self.weight, value) * value
+
+    def _with(self, changes: dict[str, Any]) -> "Weighted":
+        """The dtype is that in which the loss is computed."""
+        if "dtype" in changes:
+            changes = {"loss": self.loss(dtype=changes["dtype"]), **changes}
+        return super()._with(changes)
+
+    def __repr__(self) -> str:
+        return _with_settings(self, self._text())
+
+    def _text(self) -> str:
+        loss = self.hyperparameters["loss"](dtype=None)
+        return f"{self.hyperparameters['weight']!r} * {loss!r}"
+
+
+class Sum(Loss, package=_PACKAGE):
+    """The sum of weighted losses of the same y_true and y_pred; written `0.7 * a + 0.3 * b`.
+
+    Its value is the weighted sum of the values of its parts, each called with the same targets,
+    predictions, sample weights and mask. All parts have one reduction, which is that of the sum: a
+    per-sample part is reduced as its name says, a batchwise part is the one number that it is.
+    Unreduced, a batchwise part adds its number to the value of each sample.
+
+    The parts are hyperparameters named after them (`huber`, a second one `huber_2`), so that
+    `huber.weight` and `huber.loss.threshold` can change, and `loss.parts` are the losses without
+    their weights: `compile(loss=total, metrics=total.parts)` logs them.
+
+    Raises:
+        ValueError: if parts differ in reduction, dtype, or in what their targets are.
+
+    >>> import lossmith as ls
+    >>> total = 0.7 * ls.losses.huber + 0.3 * ls.losses.log_cosh
+    >>> total
+    0.7 * Huber(threshold=1.0) + 0.3 * LogCosh()
+    >>> print(f"{total([0.0], [2.0]):.4f}")
+    1.4475
+    """
+
+    @classmethod
+    def _bind(
+        cls, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Every keyword but the settings is a part."""
+        settings: dict[str, Any] = {
+            key: kwargs.pop(key) for key in ("name", "reduction", "dtype") if key in kwargs
+        }
+        declaration.refuse_names("Sum", kwargs, Loss)
+        if len(kwargs) < 2 or args:
+            raise TypeError("A sum has two parts or more: write 0.7 * first + 0.3 * second.")
+        declared = {name: Hyperparameter(name, Weighted) for name in kwargs}
+        return hp.bind_all("Sum", declared, kwargs), settings
+
+    def __post_init__(self) -> None:
+        """Take over what the parts say of their inputs, in which they have to agree."""
+        first, *others = self.hyperparameters.values()
+        for other in others:
+            for setting in _SHARED:
+                mine, its = getattr(first, setting), getattr(other, setting)
+                if mine != its:
+                    raise ValueError(
+                        f"The parts of a sum must have one {setting}; {first!r} has {mine!r} and "
+                        f"{other!r} has {its!r}." + _ADVICE.get(setting, "")
+                    )
+        self.__dict__.update(_taken_over(first))
+        self.__dict__["batchwise"] = any(each.batchwise for each in self.hyperparameters.values())
+
+    @property
+    def parts(self) -> list[Loss]:
+        """The losses without their weights, each under the name of its part."""
+        return [
+            part.loss(name=name, reduction=self.reduction)
+            for name, part in self.hyperparameters.items()
+        ]
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The values per sample."""
+        return self.values(y_true, y_pred)
+
+    def _compute(self, *inputs: Any) -> Any:
+        first, *others = self._operands.values()
+        value = evaluation.evaluate(first, *inputs)
+        for other in others:
+            value = value + evaluation.evaluate(other, *inputs)
+        return value
+
+    def _with(self, changes: dict[str, Any]) -> "Sum":
+        """The same parts under another name, reduction or dtype."""
+        shared = {key: changes[key] for key in ("reduction", "dtype") if key in changes}
+        parts = {name: part(**shared) for name, part in self.hyperparameters.items()}
+        return Sum(**{**parts, "name": self.name, **changes})
+
+    def __repr__(self) -> str:
+        parts = self.hyperparameters.values()
+        return _with_settings(self, " + ".join(part._text() for part in parts))
+
+
+_ADVICE = {
+    "reduction": " Give all of them the same, as in loss(reduction='sum').",
+    "targets": " Losses of other targets belong to another output of the model: "
+    "compile(loss={'output': loss, ...}).",
+}
+
+
+class UncertaintyWeighted(Loss, package=_PACKAGE):
+    """`loss / (2 scale^2) + log(scale)`: a loss weighed by a scale that can be learned.
+
+    The second term is the price of a large scale, so that minimising over the scale finds
+    `scale^2 = mean(loss)`, and the loss counts by how far it can be brought down. With half the
+    squared error of several outputs this is the likelihood of normal errors of unknown size.
+
+    Args:
+        loss: a loss that gives values per sample, of 0 or greater.
+        scale: greater than 0. May be learned.
+
+    Raises:
+        ValueError: for a loss that is a property of the batch.
+
+    Reference: Kendall, Gal and Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for
+    Scene Geometry and Semantics", CVPR 2018.
+    """
+
+    learnable = ("scale",)
+    loss: Loss
+    scale: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        """Take over what the loss says of its inputs."""
+        if self.loss.batchwise:
+            raise ValueError(
+                f"uncertainty_weighted takes a loss with a value per sample; {self.loss!r} is a "
+                "property of the batch."
+            )
+        taken = _taken_over(self.loss)
+        self.__dict__.update({key: taken[key] for key in ("targets", "graded")})
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The weighted values and the price of the scale."""
+        values = self.loss.values(y_true, y_pred)
+        scale = backend.like(self.scale, values)
+        return 0.5 * values / ops.square(scale) + ops.log(scale)
+
+
+def uncertainty_weighted(loss: Loss, scale: Any = None) -> UncertaintyWeighted:
+    """Weigh a loss by its uncertainty, learned with the model.
+
+    Add several to train on several aims at once without choosing their weights, or give one to
+    each output of a model.
+
+    Args:
+        loss: a loss that gives values per sample, of 0 or greater.
+        scale: the scale; `lossmith.learned(1.0)` if not given.
+
+    Returns:
+        The loss `loss / (2 scale^2) + log(scale)`, under the name of `loss`.
+
+    Example:
+    >>> import lossmith as ls
+    >>> ls.uncertainty_weighted(ls.losses.huber)
+    UncertaintyWeighted(loss=Huber(threshold=1.0), scale=learned(1.0), name='huber')
+    """
+    chosen = learned(1.0) if scale is None else scale
+    return UncertaintyWeighted(loss=loss, scale=chosen, name=loss.name, reduction=loss.reduction)
+
+
+def weighted(loss: Any, weight: Any) -> Any:
+    """`weight * loss`; a number multiplies numbers that are there."""
+    if isinstance(loss, Sum):
+        parts = {name: weighted(part, weight) for name, part in loss.hyperparameters.items()}
+        return Sum(**parts, name=loss.name)
+    number = isinstance(weight, int | float)
+    if isinstance(loss, Weighted) and number and isinstance(loss.hyperparameters["weight"], float):
+        return loss(weight=loss.weight * weight)
+    settings = {"reduction": loss.reduction, "dtype": loss.requested_dtype, "name": loss.name}
+    return Weighted(loss=loss(reduction="mean"), weight=weight, **settings)
+
+
+def total(first: Any, second: Any) -> Sum:
+    """`first + second`, of losses or sums of losses."""
+    parts: dict[str, Any] = {}
+    for each in (first, second):
+        inner = each.hyperparameters.values() if isinstance(each, Sum) else [each]
+        for part in inner:
+            part = hp.Hyperparameter("part", Loss).bind("A sum", part)
+            part = part if isinstance(part, Weighted) else weighted(part, 1.0)
+            parts[_free_name(part.loss.name, parts)] = part
+    shared = next(iter(parts.values()))
+    return Sum(**parts, reduction=shared.reduction, dtype=shared.requested_dtype)
+
+
+def _with_settings(loss: Loss, text: str) -> str:
+    shown = {} if loss.reduction == "sum_over_batch_size" else {"reduction": loss.reduction}
+    if loss.requested_dtype is not None:
+        shown["dtype"] = loss.requested_dtype
+    settings = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+    return f"({text})({settings})" if shown else text
+
+
+def _free_name(name: str, taken: Mapping[str, Any]) -> str:
+    if name not in taken:
+        return name
+    return next(f"{name}_{number}" for number in range(2, 99) if f"{name}_{number}" not in taken)
+
+
+def _taken_over(loss: Loss) -> dict[str, Any]:
+    return {
+        "targets": loss.targets,
+        "batchwise": loss.batchwise,
+        "takes_weights": loss.takes_weights,
+        "graded": loss.graded,
+    }

@@ -1,0 +1,31 @@
+"""Losses do not change once they are made, so that they can be shared, compared and hashed."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from lossmith.core.declaration import SETTINGS
+
+
+class Immutable:
+    """Refuses to set or delete attributes once `_sealed` is among them; is its own copy."""
+
+    declared: ClassVar[Mapping[str, Any]]
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        if "_sealed" in self.__dict__:
+            raise AttributeError(
+                f"A loss is immutable: `{attribute}` cannot be set. "
+                f"Make another one: loss({attribute}=...)."
+                if attribute in (*self.declared, *SETTINGS)
+                else f"A loss is immutable and keeps no state: `{attribute}` cannot be set."
+            )
+        super().__setattr__(attribute, value)
+
+    def __delattr__(self, attribute: str) -> None:
+        raise AttributeError(f"A loss is immutable: `{attribute}` cannot be deleted.")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self

@@ -1,0 +1,182 @@
+"""A loss evaluated with tensors in the place of its hyperparameters.
+
+Everything that lets a hyperparameter change inside a compiled step goes through here: values that
+a state layer has sent along with the predictions, and values of a sweep.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lossmith.core import backend
+from lossmith.core.backend import keras
+from lossmith.core.changing import Changing
+
+if TYPE_CHECKING:
+    from lossmith.core.base import Loss
+
+ops = keras.ops
+tree = keras.tree
+_CARRIED = "_lossmith_hyperparameters"
+
+
+class Current(NamedTuple):
+    """What predictions carry to a loss."""
+
+    values: Mapping[str, Any]
+    """The values of its changing hyperparameters, by dotted names."""
+    valid: Any | None
+    """Whether all of them can be used; `None` if that is certain."""
+    training_is_known: bool = True
+    """Whether the steps that a schedule follows are counted."""
+
+
+def changing_in(values: Mapping[str, Any]) -> dict[str, Changing]:
+    """The changing ones among bound hyperparameters; `base.threshold` is one of a loss `base`."""
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, Changing):
+            found[name] = value
+        elif isinstance(value, keras.losses.Loss):
+            found.update({f"{name}.{inner}": each for inner, each in value.changing.items()})
+    return found
+
+
+def traced(loss: "Loss", values: Mapping[str, Any]) -> "Loss":
+    """Return `loss` evaluated with these tensors as its hyperparameters.
+
+    The result is called like any loss, inside or outside of a compiled step, and can be
+    differentiated (and, on JAX, mapped with `vmap`) with respect to the tensors. They are taken as
+    they are: neither validated nor saved. The result has no hash and is made anew in each trace;
+    `torch.compile` cannot look into how it is made, and breaks its graph there.
+
+    Args:
+        loss: a loss.
+        values: scalar tensors (arrays for array hyperparameters) by name; `base.threshold` is
+            the `threshold` of the loss that `base` is.
+
+    Raises:
+        TypeError: if the loss has no such hyperparameter, or one that is not a real number or an
+            array.
+
+    Example:
+    >>> import lossmith as ls
+    >>> from keras import ops
+    >>> from lossmith.core import traced
+    >>> loss = traced(ls.losses.huber, {"threshold": ops.convert_to_tensor(2.0)})
+    >>> float(loss([0.0], [3.0]))
+    4.0
+    """
+    own: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        head, _, rest = name.partition(".")
+        if rest:
+            nested.setdefault(head, {})[rest] = value
+        else:
+            own[head] = value
+    for name in (*own, *nested):
+        if name not in loss.hyperparameters:
+            known = ", ".join(loss.hyperparameters) or "none"
+            raise TypeError(f"{loss.name}: no hyperparameter `{name}`; it has {known}.")
+    for name, inner in nested.items():
+        own[name] = traced(loss.hyperparameters[name], inner)
+    return _with_operands(loss, own)
+
+
+def is_traced(loss: "Loss") -> bool:
+    """Whether tensors stand in the place of some hyperparameters."""
+    return bool(loss.__dict__.get("_traced"))
+
+
+def _with_operands(loss: "Loss", changed: Mapping[str, Any]) -> "Loss":
+    clone = object.__new__(type(loss))
+    fixed = {name: value for name, value in vars(loss).items() if name != "_sealed"}
+    clone.__dict__.update(fixed)
+    values = {**loss.hyperparameters, **changed}
+    clone.__dict__["_hyperparameters"] = MappingProxyType(values)
+    clone.__dict__["_changing"] = changing_in(values)
+    clone.__dict__["_traced"] = {**loss.__dict__.get("_traced", {}), **changed}
+    clone.__dict__["_as_one_node"] = None
+    clone.__dict__["_operands"] = {**loss._operands, **changed}
+    _distribute_operands(clone)
+    clone.__dict__["_sealed"] = True
+    return clone
+
+
+def _distribute_operands(clone: Any) -> None:
+    """Let the formula see the operands as it would have, had the loss been made with them."""
+    if clone._signature is None:
+        clone.__dict__.update(clone._operands)
+    else:
+        settings = {"name": clone.name, "reduction": clone.reduction}
+        clone._initialise_classic({**settings, "dtype": clone.requested_dtype})
+
+
+def cast(loss: "Loss", dtype: Any) -> "Loss":
+    """The loss with its tensors in the dtype that a batch is computed in."""
+    if not is_traced(loss):
+        return loss
+    tensors = loss.__dict__["_traced"]
+    return _with_operands(
+        loss,
+        {
+            name: tensor if isinstance(tensor, keras.losses.Loss) else ops.cast(tensor, dtype)
+            for name, tensor in tensors.items()
+        },
+    )
+
+
+def send(tensors: Any, loss: "Loss", current: Current) -> None:
+    """Let predictions carry the current values of the hyperparameters of `loss`."""
+    for tensor in tree.flatten(tensors):
+        carried = backend.attached(tensor, _CARRIED) or {}
+        backend.attach(tensor, _CARRIED, {**carried, _address(loss): current})
+
+
+def current(loss: "Loss", y_pred: Any) -> tuple["Loss", Any]:
+    """The loss with the values that the predictions carry, and whether they are valid.
+
+    Raises:
+        ValueError: if they carry none, as the state of the loss is not in the model.
+    """
+    carried = backend.attached(tree.flatten(y_pred)[0], _CARRIED) or {}
+    found = carried.get(_address(loss))
+    if found is None and backend.in_symbolic_scope():
+        # Keras asks for shapes only, with predictions that come from no model.
+        found = Current({name: each.initial for name, each in loss.changing.items()}, None)
+    if found is None:
+        raise ValueError(_missing(loss, carried))
+    if not found.training_is_known:
+        raise ValueError(
+            f"{loss!r} follows the training steps, but its state was not told whether this is one: "
+            "in the `call(self, inputs, training=False)` of a subclassed model (or in a loop of "
+            "your own) write `self.state(outputs, training=training)`."
+        )
+    return traced(loss, found.values), found.valid
+
+
+def _address(loss: "Loss") -> tuple[Any, ...]:
+    return type(loss), tuple(loss.changing.items())
+
+
+def _missing(loss: "Loss", carried: Mapping[Any, Any]) -> str:
+    name = next(iter(loss.changing))
+    there = ", ".join(
+        f"{cls.__name__}({', '.join(f'{key}={value!r}' for key, value in changing)})"
+        for cls, changing in carried
+    )
+    found = f"They come from the state of another loss, {there}. " if there else ""
+    return (
+        f"{loss!r}: the predictions bring no value of `{name}`, since the state of this loss is "
+        f"not where they leave the model. {found}Put it there: Sequential([..., loss.state]), "
+        "outputs = loss.state(outputs), or model = lossmith.with_state(model, loss). Outside of a "
+        f"model, and as a metric, fix it: loss({name}=...)."
+    )
+
+
+def nan_unless(valid: Any, value: Any) -> Any:
+    """`value`, or NaN with gradient 0 where the hyperparameters are not valid."""
+    if valid is None:
+        return value
+    return ops.where(valid, value, ops.stop_gradient(ops.full_like(value, float("nan"))))
