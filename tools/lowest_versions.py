@@ -1,7 +1,6 @@
 """Print a pip constraints file with the oldest dependencies that pyproject.toml declares.
 
-Backends are left as pip chooses them: the extras `jax`, `tensorflow` and `torch` name the
-versions that the suite runs with, and `make test` runs with them already.
+Backends are those that the suite runs with: the extra `test` pins them.
 """
 
 import tomllib

@@ -76,12 +76,13 @@ def train(
         typer.Option(metavar="RUN", help="The folder to make; it must not hold anything yet."),
     ],
     preset: Annotated[
-        Preset,
+        Preset | None,
         typer.Option(
             help="Where all other settings come from: lossmith's own, made for the best network "
             "in a given time, or those of the course's lab.",
+            show_default="default",
         ),
-    ] = Preset.DEFAULT,
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training in RUN.")
     ] = False,
@@ -203,7 +204,7 @@ def train(
         request = command.Request(
             source=data,
             out=out,
-            preset=preset.value,
+            preset=None if preset is None else preset.value,
             given={name: value for name, value in options.items() if value is not None},
             loss=loss,
             hyperparameters=hyperparameters,

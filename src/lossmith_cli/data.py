@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from lossmith.datasets import (
+    ArrayImages,
     ImageFormat,
     LabelledImages,
     Split,
@@ -23,6 +24,7 @@ from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import TrainingSettings
 from lossmith_cli.messages import note
 
+_READ_AT_ONCE = 256
 LARGEST_SIDE = 160
 """Folders of larger images are made smaller unless a size was asked for."""
 
@@ -92,13 +94,26 @@ def read_query(path: Path, wanted: ImageFormat) -> np.ndarray:
 
 
 def describe(source: str, data: LabelledImages) -> dict[str, Any]:
-    """What identifies the data, as JSON can hold it."""
+    """Where the data lie and what identifies them, as JSON can hold it."""
     return {
         "source": source if is_named(source) else str(Path(source).resolve()),
+        **identity(data),
+    }
+
+
+def identity(data: LabelledImages) -> dict[str, Any]:
+    """What data are the same by, wherever they lie: labels, and names or pixels."""
+    digest = hashlib.sha256(np.asarray(data.labels, dtype="<i8").tobytes())
+    if isinstance(data.images, ArrayImages) and data.images.names is None:
+        digest.update(np.ascontiguousarray(data.images.values).data)
+    else:
+        names = (data.images.name(index) for index in range(len(data)))
+        digest.update("\0".join(names).encode())
+    return {
         "images": len(data),
         "image_format": asdict(data.image_format),
         "classes": list(data.class_names),
-        "labels_sha256": hashlib.sha256(np.asarray(data.labels, dtype="<i8").tobytes()).hexdigest(),
+        "sha256": digest.hexdigest(),
     }
 
 
@@ -107,14 +122,20 @@ class RunConfig:
     """What the configuration of a run says.
 
     Attributes:
-        data: What identifies the data, as `describe` gives it.
+        data: Where the data lie and what identifies them, as `describe` gives it.
         image_format: The format of the images.
+        preset: Where the settings came from that were not asked for.
         settings: What the network was trained with.
     """
 
     data: dict[str, Any]
     image_format: ImageFormat
+    preset: str
     settings: TrainingSettings
+
+    def trained_on(self, data: LabelledImages) -> bool:
+        """Whether these are the data of the training, wherever they lie now."""
+        return identity(data).items() <= self.data.items()
 
     @classmethod
     def of(cls, run: RunFolder) -> Self:
@@ -128,12 +149,23 @@ class RunConfig:
             return cls(
                 data=content["data"],
                 image_format=ImageFormat(**content["data"]["image_format"]),
+                preset=content["preset"],
                 settings=TrainingSettings.from_dict(content["settings"]),
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{run.path / 'config.json'} is not as `lossmith train` wrote it: {error!r}."
             ) from error
+
+
+def check_readable(images: LabelledImages) -> None:
+    """Read every image once, so that a damaged file shows before a training and not at its end.
+
+    Raises:
+        ValueError: If one cannot be decoded; the message names it.
+    """
+    for start in range(0, len(images), _READ_AT_ONCE):
+        images.images[np.arange(start, min(start + _READ_AT_ONCE, len(images)))]
 
 
 def split(data: LabelledImages, settings: TrainingSettings) -> Split:

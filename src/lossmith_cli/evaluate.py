@@ -5,7 +5,7 @@ from pathlib import Path
 from lossmith.datasets import LabelledImages
 from lossmith.siamese.runs import RunFolder
 from lossmith_cli import results
-from lossmith_cli.data import RunConfig, describe, load_images_for, split
+from lossmith_cli.data import RunConfig, load_images_for, split
 from lossmith_cli.messages import busy_with, err, note, out
 
 
@@ -23,13 +23,16 @@ def evaluate_run(
     run = RunFolder.open(run_path)
     config = RunConfig.of(run)
     network = run.load_network()
-    images = _images_not_trained_on(source, run, config)
+    data = load_images_for(source, run, config.image_format)
+    images = _images_not_trained_on(data, config)
     with busy_with(f"Measuring {len(images):,} images"):
         evaluation = results.evaluate(network, images, pairs)
         figures, retrieval = evaluation.report(), evaluation.retrieval()
     if as_json:
         parts = {**figures.to_dict(), "retrieval": retrieval.to_dict()}
-        out.print_json(data={"threshold": evaluation.threshold, **parts})
+        held_out = config.trained_on(data)
+        told = {"threshold": evaluation.threshold, "held_out_of_training": held_out}
+        out.print_json(data={**told, **parts})
     else:
         out.print(f"{len(images):,} images; same if the distance is < {evaluation.threshold:.4f}.")
         results.print_report(figures, retrieval)
@@ -43,14 +46,13 @@ def evaluate_run(
             config=run.config(),
             history=run.history(),
             margin=config.settings.margin,
-            notes=images.notes,
+            notes=data.notes,
         )
         err.print(f"The report is in {report}.")
 
 
-def _images_not_trained_on(source: str, run: RunFolder, config: RunConfig) -> LabelledImages:
-    data = load_images_for(source, run, config.image_format)
-    if describe(source, data) == config.data:
+def _images_not_trained_on(data: LabelledImages, config: RunConfig) -> LabelledImages:
+    if config.trained_on(data):
         return split(data, config.settings).test
     note("These are other data than the training's: see to it that they share no image.")
     return data.test or data

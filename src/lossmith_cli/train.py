@@ -19,7 +19,7 @@ from lossmith.siamese.settings import Preset, TrainingSettings, settings_for
 from lossmith.siamese.trainable_losses import loss_named
 from lossmith.siamese.training import LabelledItems, NoEpochError, Training, train
 from lossmith_cli import results
-from lossmith_cli.data import RunConfig, describe, load_images, split
+from lossmith_cli.data import RunConfig, check_readable, describe, load_images, split
 from lossmith_cli.messages import busy_with, err, note, out
 from lossmith_cli.progress import Display, stopped_by_ctrl_c
 from lossmith_cli.start_up import INTERRUPTED
@@ -33,7 +33,7 @@ class Request:
 
     source: str
     out: Path
-    preset: Preset
+    preset: Preset | None
     given: Mapping[str, Any]
     loss: str | None
     hyperparameters: Mapping[str, Any]
@@ -66,15 +66,19 @@ def start(request: Request) -> None:
     """
     RunFolder.check_free(request.out)
     data = load_images(request.source, request.image_size)
-    given = request.settings(settings_for(len(data), request.preset).loss)
+    preset = request.preset or "default"
+    given = request.settings(settings_for(len(data), preset).loss)
     # Which items are held out does not depend on how many are left, but the rest does.
-    parts = split(data, settings_for(len(data), request.preset, **given))
-    settings = settings_for(len(parts.train), request.preset, **given)
+    parts = split(data, settings_for(len(data), preset, **given))
+    settings = settings_for(len(parts.train), preset, **given)
+    for held_out in (parts.validation, parts.test):
+        check_readable(held_out)
     config = {
         "lossmith": lossmith.__version__,
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
         "data": describe(request.source, data),
+        "preset": preset,
         "settings": settings.to_dict(),
     }
     run = RunFolder.create(request.out, config)
@@ -91,6 +95,8 @@ def resume(request: Request) -> None:
     config = RunConfig.of(run)
     settings = config.settings
     described = settings.to_dict()
+    if request.preset not in (None, config.preset):
+        raise _other_setting(run, "preset", config.preset)
     for name, value in request.settings(settings.loss).items():
         if getattr(settings, name) != value:
             raise _other_setting(run, name, described[name])
@@ -99,7 +105,7 @@ def resume(request: Request) -> None:
         raise _other_setting(run, "image_size", f"{stored[0]} x {stored[1]}")
     size = stored if is_folder(request.source) else request.image_size
     data = load_images(request.source, size)
-    if describe(request.source, data) != config.data:
+    if not config.trained_on(data):
         raise ValueError(
             f"These are not the data that the training in {run.path} was started with "
             f"({config.data['source']}, {config.data['images']} images)."

@@ -194,6 +194,41 @@ def test_a_report_says_what_was_left_out_and_how_few_chose_the_threshold(
     assert "The threshold was chosen on 4 images only" in report
 
 
+def test_a_copy_of_the_data_is_known_by_what_is_in_it(
+    run: Path, digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    copy = tmp_path / "copied"
+    shutil.copytree(digits, copy)
+    told = [json.loads(lossmith("evaluate", run, data, "--json").stdout) for data in (digits, copy)]
+    assert told[0] == told[1]
+    assert told[0]["held_out_of_training"] is True
+    assert lossmith("train", copy, "--out", run, "--resume").exit_code == 0
+    next((copy / "0").iterdir()).rename(copy / "0" / "other.png")
+    other = json.loads(lossmith("evaluate", run, copy, "--json").stdout)
+    assert other["held_out_of_training"] is False
+
+
+def test_a_damaged_image_that_is_held_out_shows_before_the_training(
+    tmp_path: Path, lossmith: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lossmith.datasets.folder._fits", lambda *_: False)
+    for name in ("cat", "dog"):
+        save_images(tmp_path / "data" / name, 10, (64, 64))
+    for path in (tmp_path / "data" / "cat").iterdir():
+        path.write_bytes(path.read_bytes()[:-2000])
+    said = refused(lossmith("train", tmp_path / "data", "--out", tmp_path / "run", *FAST))
+    assert "cannot be decoded" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_preset_is_refused_when_a_training_goes_on(
+    run: Path, digits: Path, lossmith: Command
+) -> None:
+    command = ["train", digits, "--out", run, "--resume", "--preset"]
+    assert "was started with preset 'default'" in refused(lossmith(*command, "lab"))
+    assert lossmith(*command, "default").exit_code == 0
+
+
 def test_the_list_is_not_cut_in_a_narrow_terminal() -> None:
     from typer.testing import CliRunner
 

@@ -191,6 +191,20 @@ def test_several_outputs_with_a_loss_each():
     assert report["loss"] == pytest.approx(huber + 10 * squared)
 
 
+@ls.loss
+def mean_of_features(y_true, y_pred):
+    """A value per time step, however many there are."""
+    return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_values_per_time_step_keep_their_axis(steps):
+    y_true, y_pred = np.zeros((4, steps, 3)), np.ones((4, steps, 3))
+    assert mean_of_features.values(y_true, y_pred).shape == (4, steps)
+    weights = np.full((4, steps), 0.5)
+    assert float(mean_of_features(y_true, y_pred, sample_weight=weights)) == 0.5
+
+
 def test_time_steps_keep_their_axis():
     y_true, y_pred = np.zeros((2, 5), "float32"), np.ones((2, 5, 1), "float32")
     assert tuple(ls.losses.huber.values(y_true, y_pred).shape) == (2, 5)

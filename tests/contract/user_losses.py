@@ -31,7 +31,7 @@ def scaled_outputs(y_true: Any, y_pred: Any, *, scale: ls.Array = (1.0, 2.0, 4.0
 
 
 class ScaledOutputs(ls.Loss):
-    """The same as a class, where the array is a NumPy array."""
+    """The same as a class."""
 
     scale: ls.Array = (1.0, 2.0, 4.0)
 

@@ -120,6 +120,72 @@ def test_arrays_are_frozen_copies():
     assert loss != user_losses.scaled_outputs(scale=[1.0, 2.0, 5.0])
 
 
+seen = []
+
+
+def in_place(y_true, y_pred, *, scale: ls.Array = (1.0, 2.0)):
+    """What a formula on PyTorch may do to its arguments, and on JAX with another name only."""
+    seen.append(keras.backend.standardize_dtype(scale.dtype))
+    scale *= 2
+    return scale * ops.square(y_true - y_pred)
+
+
+class Stored(ls.Loss):
+    """Classic, with an array that it stores and computes with in place."""
+
+    def __init__(self, scale=(1.0, 2.0)):
+        super().__init__()
+        self.scale = scale
+
+    def call(self, y_true, y_pred):
+        return in_place(y_true, y_pred, scale=self.scale)
+
+
+@pytest.mark.parametrize("loss", [ls.loss(in_place), Stored()], ids=str)
+def test_arrays_reach_the_formula_as_tensors_of_its_dtype_that_are_its_own(loss):
+    for dtype, computed in (("float32", "float32"), ("bfloat16", "float32")):
+        seen.clear()
+        predictions = ops.zeros((1, 2), dtype=dtype)
+        values = [float(loss(np.ones((1, 2)), predictions)) for _ in range(3)]
+        assert values == [3.0] * 3
+        assert set(seen) == {computed}
+
+
+def test_the_array_of_a_loss_cannot_be_changed_from_outside():
+    loss = user_losses.ScaledOutputs()
+    with pytest.raises(ValueError, match="read-only"):
+        loss.scale *= 3
+    np.testing.assert_array_equal(loss.scale, [1.0, 2.0, 4.0])
+
+
+@ls.loss
+def declared_arrays(
+    y_true,
+    y_pred,
+    *,
+    axes: npt.NDArray[np.integer] = (0,),
+    rates: npt.NDArray[np.floating] = (1.0,),
+):
+    """Arrays with a declared kind of number."""
+    return y_true - y_pred
+
+
+def test_arrays_are_of_the_declared_kind_and_of_one_width():
+    with pytest.raises(TypeError, match="`axes` must be an array of integers; got .1.5"):
+        declared_arrays(axes=[1.5])
+    with pytest.raises(TypeError, match="`axes` must be an array of finite numbers"):
+        declared_arrays(axes=[True])
+    narrow, wide = (declared_arrays(axes=np.array([200], d)) for d in ("uint8", "int64"))
+    assert narrow == wide
+    assert narrow.hyperparameters["axes"].dtype == wide.hyperparameters["axes"].dtype == "int64"
+    assert declared_arrays(rates=[2]).hyperparameters["rates"].dtype == "float64"
+
+
+def test_an_integer_that_float32_cannot_hold_is_refused():
+    with pytest.raises(ValueError, match="size that float32 can hold"):
+        user_losses.ClassicHuber(10**50)
+
+
 @pytest.mark.parametrize("make", [user_losses.scaled_outputs, user_losses.ScaledOutputs()], ids=str)
 def test_arrays_of_integers_are_those_of_floats(make):
     integers, floats = make(scale=[1, 2, 3]), make(scale=np.array([1, 2, 3], "float32"))

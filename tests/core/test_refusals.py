@@ -38,6 +38,14 @@ def swapped(y_pred, y_true):
     return y_true - y_pred
 
 
+def doubling(method):
+    @functools.wraps(method)
+    def doubled(*tensors):
+        return 2 * method(*tensors)
+
+    return doubled
+
+
 def one_tensor(y_pred):
     return y_pred
 
@@ -93,6 +101,49 @@ def test_a_nested_function_without_free_variables_is_fine():
         return ops.square(y_true - y_pred)
 
     assert float(ls.loss(nested)([0.0], [3.0])) == 9
+
+
+@pytest.mark.parametrize("place", ["__init__", "scaled", "scale"])
+def test_a_class_whose_methods_read_variables_around_it(place):
+    def call(self, y_true, y_pred):
+        return self.scale * (y_true - y_pred)
+
+    factor = 2.0
+
+    def __init__(self, scale=1.0):  # noqa: N807
+        ls.Loss.__init__(self)
+        self.scale = factor * scale
+
+    def scaled(error):
+        return factor * error
+
+    def scale(self):
+        return factor
+
+    body = {
+        "__init__": {"__init__": __init__},
+        "scaled": {"scaled": staticmethod(scaled)},
+        "scale": {"scale": property(scale)},
+    }[place]
+    with pytest.raises(TypeError, match=f"Mine: `{place}` reads `factor`.*argument of __init__"):
+        define(call=call, **body)
+
+
+def test_super_the_class_itself_and_decorators_are_no_closure():
+    class Local(ls.Loss):
+        def __init__(self, scale=1.0):
+            super(Local, self).__init__()  # noqa: UP008 - as Python 2 wrote it
+            self.scale = scale
+
+        @functools.cache  # noqa: B019
+        def doubled(self):
+            return 2 * self.scale
+
+        @doubling
+        def call(self, y_true, y_pred):
+            return self.scale * (y_true - y_pred)
+
+    assert float(Local(3.0)([1.0], [0.0])) == 6
 
 
 def test_unknown_targets():

@@ -175,6 +175,7 @@ UNFIT = {
     "one narrow": ((A, NARROW), r"b has shape \(16, 5\)"),
     "other rank": ((A[:, :, None, None], B), r"a has shape \(16, 6, 1, 1\)"),
     "other count": ((A, B[:8]), "as many first inputs as second ones; got 16 and 8"),
+    "none": ((A[:0], B[:0]), "one pair or more; got none"),
     "lists": ((A.tolist(), B.tolist()), r"a is list of length 16. .* np\.asarray"),
     "data set": (ls.siamese.AlignedPairs(NARROW, NARROW, SAME), r"a has shape \(16, 5\)"),
 }
@@ -192,7 +193,7 @@ def network():
 def test_inputs_that_do_not_fit_are_refused_and_the_weights_stay(method, kind, network):
     before = network.get_weights()
     x, message = UNFIT[kind]
-    labels = () if kind == "data set" else (SAME,)
+    labels = {"data set": (), "none": (SAME[:0],)}.get(kind, (SAME,))
     call = {
         "fit": lambda: network.fit(x, *labels, verbose=0),
         "evaluate": lambda: network.evaluate(x, *labels, verbose=0),
@@ -212,6 +213,16 @@ def test_distances_of_inputs_that_do_not_fit_are_refused_and_the_weights_stay(ne
     with pytest.raises(ValueError, match=r"a has shape \(16, 5\)"):
         network.score([((NARROW, NARROW), SAME)])
     assert network.same(A, A).all()
+
+
+def test_of_no_pairs_there_are_no_distances(network):
+    assert network.distance(A[:0], B[:0]).shape == network.same(A[:0], B[:0]).shape == (0,)
+    assert network.same(A, A).all()
+
+
+def test_training_on_after_the_calibration_is_warned_of(network):
+    with pytest.warns(UserWarning, match="The threshold 1 was chosen for the network as it was"):
+        network.fit((A, B), SAME, verbose=0)
 
 
 def test_labels_that_are_not_one_per_pair_are_refused(network):
@@ -260,7 +271,17 @@ def test_losses_that_do_not_compare_pairs_are_refused(loss, message):
         SiameseNetwork(encoder()).compile("sgd", loss)
 
 
-@pytest.mark.parametrize("settings", [{"metrics": ["accuracy"]}, {"weighted_metrics": "acc"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"metrics": ["accuracy"]},
+        {"weighted_metrics": "acc"},
+        {"metrics": ["BinaryAccuracy"]},
+        {"metrics": [keras.metrics.BinaryAccuracy()]},
+        {"metrics": [keras.metrics.binary_accuracy]},
+    ],
+    ids=str,
+)
 def test_an_accuracy_that_takes_distances_for_probabilities_is_refused(settings):
     network = SiameseNetwork(encoder(), distance="euclidean")
     with pytest.raises(ValueError, match=r"network\.calibrate"):

@@ -103,15 +103,6 @@ def is_concrete(tensor: Any) -> bool:
     return isinstance(tensor, np.ndarray)
 
 
-def operand(array: np.ndarray) -> Any:
-    """A constant array that can be computed with tensors of any floating dtype.
-
-    TensorFlow mixes no dtypes, but gives a NumPy array that of the tensor it meets, as JAX does;
-    PyTorch promotes dtypes, and takes no NumPy arrays.
-    """
-    return keras.ops.convert_to_tensor(array) if keras.backend.backend() == "torch" else array
-
-
 def like(value: Any, tensor: Any) -> Any:
     """A number, an array or a tensor, with all its digits, in the dtype of another tensor."""
     if keras.backend.backend() == "tensorflow" and isinstance(value, int | float):

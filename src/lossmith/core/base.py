@@ -144,6 +144,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
         cls.default_name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_",
                                   cls.__name__).lower()  # fmt: skip
         declaration.check_targets_kind(cls)
+        declaration.check_methods_saveable(cls)
         declaration.check_call(cls)
         cls._signature = declaration.classic_signature(cls, Loss)
         cls.declared = MappingProxyType(declaration.hyperparameters_of(cls, Loss))

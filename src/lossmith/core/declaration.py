@@ -5,7 +5,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -30,6 +30,8 @@ _ADVICE_ON_CLOSURES = (
     "Make it a keyword of the formula instead, `def formula(y_true, y_pred, *, threshold=1.0)`, "
     "and write `loss(threshold=...)` where you called the factory."
 )
+_ADVICE_ON_CLASSES = "Make it an argument of __init__, or a field of the class."
+_NOTHING: Any = object()
 
 _INSTEAD_OF_LEARNING = (
     "Learn the scale or shape of a likelihood (lossmith.losses.general_adaptive, "
@@ -47,24 +49,57 @@ def check_saveable(owner: str, function: Callable[..., Any]) -> None:
     """
     if function.__name__ == "<lambda>":
         raise TypeError(f"{owner}: a lambda cannot be saved with a model. Write it with `def`.")
-    code, cells = function.__code__, function.__closure__ or ()
+    _refuse_closure(owner, function, _ADVICE_ON_CLOSURES)
+
+
+def check_methods_saveable(cls: Any) -> None:
+    """Refuse a class with a method, property or helper that a saved model could not find again.
+
+    Raises:
+        TypeError: naming the method and the variables that it reads.
+    """
+    for attribute in vars(cls).values():
+        for function in _functions_in(attribute):
+            _refuse_closure(cls.__name__, function, _ADVICE_ON_CLASSES)
+
+
+def _functions_in(attribute: Any) -> Iterator[Callable[..., Any]]:
+    if isinstance(attribute, property):
+        parts = [attribute.fget, attribute.fset]
+    elif isinstance(attribute, functools.cached_property):
+        parts = [attribute.func]
+    else:
+        parts = [getattr(attribute, "__func__", attribute)]  # of a static or class method
+    yield from filter(inspect.isfunction, parts)
+
+
+def _refuse_closure(owner: str, function: Any, advice: str) -> None:
     free = [
         name
-        for name, cell in zip(code.co_freevars, cells, strict=True)
-        if name != "__class__" and not _holds_module(cell)
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        )
+        # A class that is being made is not yet in the cell that `super()` and its own name read.
+        if name not in ("__class__", owner) and not _is_found_again(cell, function)
     ]
     if free:
         raise TypeError(
-            f"{owner}: the formula reads {', '.join(f'`{name}`' for name in free)} from the "
-            f"function around it, which is lost by save and load. {_ADVICE_ON_CLOSURES}"
+            f"{owner}: `{function.__name__}` reads {', '.join(f'`{name}`' for name in free)} from "
+            f"the function around it, which is lost by save and load. {advice}"
         )
+    if hasattr(function, "__wrapped__") and inspect.isfunction(function.__wrapped__):
+        _refuse_closure(owner, function.__wrapped__, advice)
 
 
-def _holds_module(cell: Any) -> bool:
+def _is_found_again(cell: Any, function: Any) -> bool:
+    """Whether a cell holds a module, or the function that a decorator has wrapped."""
     try:
-        return isinstance(cell.cell_contents, types.ModuleType)
+        content = cell.cell_contents
     except ValueError:
         return False
+    return isinstance(content, types.ModuleType) or content is getattr(
+        function, "__wrapped__", _NOTHING
+    )
 
 
 def check_tensors(owner: str, parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -108,7 +143,7 @@ def check_call(cls: Any) -> None:
     """Check the `call` that a class defines.
 
     Raises:
-        TypeError: if it takes other tensors than (y_true, y_pred), or cannot be saved.
+        TypeError: if it takes other tensors than (y_true, y_pred), or is a lambda.
     """
     call = vars(cls).get("call")
     if call is None:

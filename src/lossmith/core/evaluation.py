@@ -218,12 +218,14 @@ def _is_elementwise(loss: "Loss", values: Any, batch: Batch) -> bool:
     shape, entries = shape_of(values), batch.entries
     if len(shape) > 1 and shapes.may_equal(shape, entries):
         return True
-    if len(shape) > 1 and shape[-1] == 1:
-        shape = shape[:-1]
-        if shapes.may_equal(shape, entries[: len(shape)]):
-            return True
     if shape and shapes.may_equal(shape, entries[: len(shape)]):
         return False
+    if (
+        len(shape) > 1
+        and shape[-1] == 1
+        and shapes.may_equal(shape[:-1], entries[: len(shape) - 1])
+    ):
+        return True
     raise _shape_error(loss, shape_of(values), batch)
 
 

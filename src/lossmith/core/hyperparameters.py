@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union
 import annotated_types as at
 import numpy as np
 
-from lossmith.core import backend, constraints, registry
+from lossmith.core import constraints, registry
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
 
@@ -33,8 +33,8 @@ UnitInterval: TypeAlias = Annotated[float, at.Ge(0), at.Le(1)]
 Array: TypeAlias = np.ndarray
 """An array of finite numbers, given as anything `numpy.asarray` takes; read-only once bound.
 
-Numbers become float64, flags stay flags. `numpy.typing.NDArray[numpy.integer]` keeps integers, for
-axes and indices.
+Numbers are kept as float64 and reach the formula as a tensor of the dtype it computes in; flags
+stay flags. `numpy.typing.NDArray[numpy.integer]` keeps integers, NumPy's, for axes and indices.
 """
 
 RESERVED = ("y_true", "y_pred", "sample_weight", "mask", "name", "reduction", "dtype")
@@ -120,9 +120,9 @@ def _holds_integers(default: Any) -> bool:
 
 def _check_size(bound: Any) -> None:
     """Refuse what becomes 0 or infinite in float32, in which losses are computed."""
-    if not isinstance(bound, float | np.ndarray):
+    if isinstance(bound, bool) or not isinstance(bound, int | float | np.ndarray):
         return
-    size, limits = np.abs(bound), np.finfo(np.float32)
+    size, limits = np.abs(np.asarray(bound, "float64")), np.finfo(np.float32)
     if not np.all((size == 0) | ((size >= limits.tiny) & (size <= limits.max))):
         within = f"{limits.tiny:.1e} to {limits.max:.1e}"
         raise _RefusedError(f"0 or of a size that float32 can hold, {within}", ValueError)
@@ -182,7 +182,7 @@ def _convert_plain(value: Any, hint: Any) -> Any:
     elif hint in (float, int):
         return _convert_number(value, hint)
     elif hint is np.ndarray or typing.get_origin(hint) is np.ndarray:
-        return _freeze_array(value, as_given=hint is not np.ndarray)
+        return _freeze_array(value, hint)
     elif inspect.isclass(hint) and issubclass(hint, keras.losses.Loss):
         return _convert_loss(value, hint)
     else:
@@ -206,19 +206,41 @@ def _convert_number(value: Any, kind: type) -> float | int:
     raise _RefusedError(_describe(kind), ValueError)
 
 
-def _freeze_array(value: Any, as_given: bool) -> np.ndarray:
+def _freeze_array(value: Any, hint: Any) -> np.ndarray:
     try:
         array = np.array(value)
     except (TypeError, ValueError):
-        raise _RefusedError(_describe(np.ndarray)) from None
-    if array.ndim == 0 or array.dtype.kind not in "biuf":
-        raise _RefusedError(_describe(np.ndarray))
+        raise _RefusedError(_describe(hint)) from None
+    declared = _dtype_of(hint)
+    is_number = array.dtype.kind in "iuf" and not np.issubdtype(declared, np.bool_)
+    fits = is_number or np.issubdtype(array.dtype, declared)
+    if array.ndim == 0 or array.dtype.kind not in "biuf" or not fits:
+        raise _RefusedError(_describe(hint))
     if not np.all(np.isfinite(array)):
-        raise _RefusedError(_describe(np.ndarray), ValueError)
-    if array.dtype.kind != "b" and not as_given:
-        array = array.astype(np.float64)
+        raise _RefusedError(_describe(hint), ValueError)
+    if array.dtype.kind != "b":
+        array = _as_numbers(array, declared, keeps_integers=hint is not np.ndarray)
     array.setflags(write=False)
     return array
+
+
+def _as_numbers(array: np.ndarray, declared: Any, keeps_integers: bool) -> np.ndarray:
+    """Numbers of one width, so that equal arrays compute the same."""
+    wants_integers = np.issubdtype(declared, np.integer)
+    if keeps_integers and array.dtype.kind in "iu" and not np.issubdtype(declared, np.floating):
+        if array.size and array.max() > np.iinfo(np.int64).max:
+            raise _RefusedError("an array of integers that int64 can hold", ValueError)
+        return array.astype(np.int64)
+    if wants_integers:
+        raise _RefusedError("an array of integers")
+    return array.astype(np.float64)
+
+
+def _dtype_of(hint: Any) -> Any:
+    """The kind of number that `numpy.typing.NDArray[...]` names; of a bare array any."""
+    arguments = typing.get_args(hint)
+    named = typing.get_args(arguments[1])[0] if len(arguments) == 2 else Any
+    return named if inspect.isclass(named) and issubclass(named, np.generic) else np.generic
 
 
 def _convert_loss(value: Any, kind: type) -> Any:
@@ -345,15 +367,19 @@ def _advice(name: str, declared: Mapping[str, Hyperparameter]) -> str:
 
 
 def as_operand(value: Any) -> Any:
-    """A bound value as a formula computes with it: floating arrays meet tensors of any dtype.
+    """A bound value as a loss holds it.
 
-    Integer arrays stay NumPy's, so that they can be axes and indices. A changing hyperparameter is
-    at its first value until a step puts a tensor in its place.
+    A changing hyperparameter is at its first value until a step puts a tensor in its place.
     """
-    if isinstance(value, Changing):
-        value = value.initial
-    is_floating = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    return backend.operand(value) if is_floating else value
+    return value.initial if isinstance(value, Changing) else value
+
+
+def is_array_of_reals(value: Any) -> bool:
+    """Whether a bound value becomes a tensor before a formula computes with it.
+
+    Integer arrays stay NumPy's, so that they can be axes and indices.
+    """
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def comparable(value: Any) -> Any:

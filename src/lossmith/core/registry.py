@@ -102,7 +102,8 @@ def get(identifier: Any) -> Any:
             `"Huber"`), of Keras' (`"mse"`, `"binary_crossentropy"`: lossmith's loss where there
             is one, else what `keras.losses.get` gives) or of a user's loss whose module has been
             imported (`"my_loss"`, or in full `"my_module>my_loss"`); or a dictionary
-            `{"class_name": ..., "config": {...}}`.
+            `{"class_name": ..., "config": {...}}`; one that Keras wrote for a loss of its own
+            gives what Keras makes of it.
 
     Returns:
         A `keras.losses.Loss`; for a name that only Keras knows, what Keras gives for it.
@@ -190,6 +191,8 @@ def _from_keras(name: str) -> Any:
 
 
 def _from_dict(config: dict[str, Any]) -> Any:
+    if config.get("module") == "keras.losses":
+        return keras.losses.get(config)
     name = config.get("registered_name") or config.get("class_name")
     hyperparameters = config.get("config") or {}
     if not isinstance(name, str) or not isinstance(hyperparameters, dict):

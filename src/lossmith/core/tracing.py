@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lossmith.core import backend
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
+from lossmith.core.hyperparameters import is_array_of_reals
 
 if TYPE_CHECKING:
     from lossmith.core.base import Loss
@@ -114,17 +115,30 @@ def _distribute_operands(clone: Any) -> None:
 
 
 def cast(loss: "Loss", dtype: Any) -> "Loss":
-    """The loss with its tensors in the dtype that a batch is computed in."""
-    if not is_traced(loss):
+    """The loss with its tensors, and its arrays of real numbers, as tensors of a dtype."""
+    if is_traced(loss):
+        tensors = loss.__dict__["_traced"]
+        loss = _with_operands(
+            loss,
+            {
+                name: tensor if isinstance(tensor, keras.losses.Loss) else ops.cast(tensor, dtype)
+                for name, tensor in tensors.items()
+            },
+        )
+    return _with_arrays_as_tensors(loss, dtype)
+
+
+def _with_arrays_as_tensors(loss: "Loss", dtype: Any) -> "Loss":
+    """Made anew for each call: a formula that changes a tensor in place changes no loss."""
+    arrays = {n: value for n, value in loss._operands.items() if is_array_of_reals(value)}
+    if not arrays:
         return loss
-    tensors = loss.__dict__["_traced"]
-    return _with_operands(
-        loss,
-        {
-            name: tensor if isinstance(tensor, keras.losses.Loss) else ops.cast(tensor, dtype)
-            for name, tensor in tensors.items()
-        },
-    )
+    tensors = {n: ops.convert_to_tensor(value, dtype=dtype) for n, value in arrays.items()}
+    by_identity = {id(value): tensors[name] for name, value in arrays.items()}
+    clone = object.__new__(type(loss))
+    clone.__dict__.update({n: by_identity.get(id(value), value) for n, value in vars(loss).items()})
+    clone.__dict__["_operands"] = {**loss._operands, **tensors}
+    return clone
 
 
 def send(tensors: Any, loss: "Loss", current: Current) -> None:

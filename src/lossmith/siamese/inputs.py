@@ -30,8 +30,8 @@ def check_data(x: Any, y: Any, wanted: Sequence[Shape] | None) -> None:
         wanted: What `item_shapes` gives for the encoder.
 
     Raises:
-        ValueError: If `x` is no pair, its shapes fit neither each other nor the encoder, or there
-            is not one label per pair.
+        ValueError: If `x` is no pair or has none in it, its shapes fit neither each other nor the
+            encoder, or there is not one label per pair.
     """
     if isinstance(x, keras.utils.PyDataset):
         batch = x[0]
@@ -40,6 +40,8 @@ def check_data(x: Any, y: Any, wanted: Sequence[Shape] | None) -> None:
         return
     a, _ = checked_pair(x, wanted)
     count = tree.flatten(a)[0].shape[0]
+    if count == 0:
+        raise ValueError("SiameseNetwork takes one pair or more; got none.")
     shape = None if y is None else tuple(getattr(y, "shape", (len(y),)))
     if shape is not None and shape not in ((count,), (count, 1)):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -151,10 +152,18 @@ class SiameseNetwork(keras.Model):
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train as `keras.Model.fit` does, on pairs `(a, b)` with labels or a data set of them.
 
+        A threshold that is there stays, with a warning: it was chosen for other distances.
+
         Raises:
             ValueError: if the inputs are no pairs, or do not fit the encoder, or if the loss takes
                 0 for same and a data set of lossmith has 1; the network is as it was before.
         """
+        if self.threshold is not None:
+            warnings.warn(
+                f"The threshold {self.threshold:.4g} was chosen for the network as it was before "
+                "this training: calibrate it again afterwards.",
+                stacklevel=2,
+            )
         self._check_labelled(x, y)
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, list | tuple):
@@ -178,7 +187,10 @@ class SiameseNetwork(keras.Model):
         return embed_items(self.encoder, x, batch_size)
 
     def distance(self, a: Any, b: Any, batch_size: int = 256) -> np.ndarray:
-        """The distances of aligned pairs, `(N,)`, as a NumPy array."""
+        """The distances of aligned pairs, `(N,)`, as a NumPy array; of no pairs, none."""
+        first, _ = checked_pair((a, b), item_shapes(self.encoder))
+        if tree.flatten(first)[0].shape[0] == 0:
+            return np.zeros(0, dtype="float32")
         return np.asarray(self.predict((a, b), batch_size=batch_size, verbose=0))
 
     def same(self, a: Any, b: Any, batch_size: int = 256) -> np.ndarray:
@@ -351,7 +363,12 @@ def _inputs_and_labels(batch: Any) -> tuple[Any, Any]:
 
 
 def _refuse_accuracy(metric: Any) -> None:
-    if metric in ("accuracy", "acc", "binary_accuracy"):
+    if isinstance(metric, str):
+        is_accuracy = metric.lower().replace("_", "") in ("accuracy", "acc", "binaryaccuracy")
+    else:
+        known = (keras.metrics.Accuracy, keras.metrics.BinaryAccuracy)
+        is_accuracy = isinstance(metric, known) or metric is keras.metrics.binary_accuracy
+    if is_accuracy:
         raise ValueError(
             f"SiameseNetwork: the metric {metric!r} takes the distances for probabilities, and is "
             "near 0 for a good network. The accuracy at a threshold comes from "
