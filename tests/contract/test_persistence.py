@@ -96,8 +96,8 @@ def test_training_goes_on_where_it_was(tmp_path):
     model.fit(X, Y, epochs=2, shuffle=False, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    for each in (model, loaded):
-        each.fit(X, Y, epochs=2, shuffle=False, verbose=0)
+    for trained_on in (model, loaded):
+        trained_on.fit(X, Y, epochs=2, shuffle=False, verbose=0)
     np.testing.assert_allclose(loaded.get_weights()[0], model.get_weights()[0], rtol=1e-6)
 
 

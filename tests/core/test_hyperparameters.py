@@ -171,7 +171,7 @@ def declared_arrays(
 
 
 def test_arrays_are_of_the_declared_kind_and_of_one_width():
-    with pytest.raises(TypeError, match="`axes` must be an array of integers; got .1.5"):
+    with pytest.raises(TypeError, match=r"`axes` must be an array of integers; got \[1\.5"):
         declared_arrays(axes=[1.5])
     with pytest.raises(TypeError, match="`axes` must be an array of finite numbers"):
         declared_arrays(axes=[True])
