@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.checker import inference, rules
+from lossmith.checker import guessing, rules
 from lossmith.checker.card import measure
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, fast_start
@@ -84,7 +84,7 @@ def inspect(loss: Any, settings: Settings) -> BackendResult:
 def _inspect(loss: Any, settings: Settings) -> BackendResult:
     started = time.perf_counter()
     evaluator = Evaluator(loss, settings.entry)
-    choice = inference.choose(evaluator, settings)
+    choice = guessing.choose(evaluator, settings)
     seconds = {"start": time.perf_counter() - started}
     if choice.context is None:
         return BackendResult(evaluator.backend, choice.target, choice.inferred,
@@ -96,7 +96,7 @@ def _inspect(loss: Any, settings: Settings) -> BackendResult:
         if name in _SAME_EVERYWHERE and not thorough:
             continue
         begun = time.perf_counter()
-        findings += _guarded(name, probe, context)
+        findings += choice.seen[name] if name in choice.seen else _guarded(name, probe, context)
         seconds[name] = time.perf_counter() - begun
         if time.perf_counter() - started > settings.time_limit:
             findings.append(_out_of_time(context, name))
