@@ -9,9 +9,19 @@ import numpy as np
 from lossmith.checker.context import Context
 from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.inference import Choice, given, keras_name
-from lossmith.checker.probes import convention, direction, finite, gradient, pairs, scan, scores
+from lossmith.checker.probes import (
+    batch,
+    convention,
+    direction,
+    finite,
+    gradient,
+    pairs,
+    scan,
+    scores,
+)
 from lossmith.checker.report import Finding
 from lossmith.checker.settings import TARGETS, Settings, Target
+from lossmith.checker.targets import ROWS
 from lossmith.core import Loss
 
 _KERAS: dict[str, Target] = {
@@ -43,6 +53,7 @@ _TAKEN: tuple[Target, ...] = (
 _TELLING: Mapping[str, Callable[[Context], Iterable[Finding]]] = {
     "finite": finite.probe_finite,
     "connected": gradient.probe_connected,
+    "order": batch.probe_order,
     "activation": convention.probe_activation,
     "scores of labels": scores.probe_scores_of_labels,
     "every class": scores.probe_every_class,
@@ -76,7 +87,7 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
             return tried[-1]
     running = [choice for choice in tried if choice.context is not None]
     if running or kinds:
-        return (running or tried)[0]
+        return replace((running or tried)[0], doubted=bool(running))
     for kind in _TAKEN:
         tried.append(given(evaluator, settings, kind, certain=False))
         if tried[-1].context is not None:
@@ -88,6 +99,8 @@ def _makes_sense(choice: Choice) -> bool:
     """Whether nothing speaks against a kind that was guessed."""
     context = choice.context
     if context is None or not context.random.finite:
+        return False
+    if context.unreduced.value.shape[:1] not in ((), (ROWS,)):
         return False
     if context.settings.adversarial:
         return True

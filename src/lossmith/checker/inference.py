@@ -30,7 +30,8 @@ _POSITIVE = ("mean_squared_logarithmic_error", "poisson")
 class Choice:
     """A kind of target, and the context made for it if the loss runs there.
 
-    `seen` holds what probes found while the kind was being guessed, by their name.
+    `seen` holds what probes found while the kind was being guessed, by their name; `doubted` says
+    that the loss makes no sense with the guess, nor with any other.
     """
 
     target: str
@@ -38,6 +39,7 @@ class Choice:
     context: Context | None
     findings: list[Finding] = field(default_factory=list)
     seen: dict[str, list[Finding]] = field(default_factory=dict)
+    doubted: bool = False
 
 
 def given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool = True) -> Choice:

@@ -116,6 +116,8 @@ def is_smoothed_quantile(scan: Scan) -> bool:
     the side that costs less.
     """
     slopes, size = scan.slopes, float(np.abs(scan.slopes).max())
+    if not np.isfinite(size):
+        return False
     left, right = slopes[0], slopes[-1]
     straight = abs(slopes[20] - left) < 0.02 * size and abs(slopes[-21] - right) < 0.02 * size
     convex = bool(np.all(np.diff(slopes) > -1e-3 * size))
@@ -135,7 +137,9 @@ def _evidence(context: Context, scan: Scan, indices: list[int], note: str) -> Ev
         [round(float(scan.best + error), 6) for error in errors],
         [float(scan.values[index]) for index in indices],
         [float(scan.slopes[index]) for index in indices],
-        note,
+        f"{note} (error = y_pred - y_true)"
+        if scan.target == scan.best
+        else f"{note} (error = y_pred - the best one)",
     )
 
 
