@@ -23,6 +23,7 @@ from lossmith.checker.probes import (
     reach,
     scan,
     scores,
+    survival,
 )
 from lossmith.checker.probes import hyperparameters as hyper
 from lossmith.checker.report import BackendResult, Card, Finding
@@ -44,6 +45,7 @@ PROBES: dict[str, Probe] = {
     "descent": direction.probe_descent,
     "boxes": direction.probe_boxes,
     "survival scores": scores.probe_survival_scores,
+    "censored": survival.probe_censored,
     "scores of labels": scores.probe_scores_of_labels,
     "pairs": pairs.probe_pairs,
     "embedding": pairs.probe_embedding,
@@ -53,6 +55,7 @@ PROBES: dict[str, Probe] = {
     "order": batch.probe_order,
     "ranks": batch.probe_ranks,
     "mask": batch.probe_mask,
+    "padding": batch.probe_padding,
     "pure": execution.probe_pure,
     "compiled": execution.probe_compiled,
     "label dtypes": execution.probe_label_dtypes,

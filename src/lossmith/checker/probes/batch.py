@@ -298,3 +298,28 @@ def probe_mask(context: Context) -> Iterator[Finding]:
             consequence="padding trains the model",
             remedy="return a value per time step, (N, T), so that the mask can act",
         )
+
+
+def probe_padding(context: Context) -> Iterator[Finding]:
+    """A loss that leaves out steps whose target is 0 does not count them either."""
+    problem = context.problem
+    if problem.kind != "sequence" or problem.perfect is None:
+        return
+    y = problem.y_true.copy()
+    y[:, 3:] = 0
+    padded = context.evaluator.reduced(y, problem.y_pred)
+    short = context.evaluator.reduced(y[:, :3], problem.y_pred[:, :3])
+    if not (padded.finite and short.finite) or padded.slopes.shape != y.shape:
+        return
+    left_out = np.any(padded.slopes[:, :3]) and not np.any(padded.slopes[:, 3:])
+    if left_out and context.reduction != "sum" and not close(padded.scalar, short.scalar, 1e-3):
+        yield rules.finding(
+            rules.MASK_LEAK,
+            "Steps whose target is 0 get no gradient, as padding should, but are counted: without "
+            f"them the loss is {short.scalar:.4g} instead of {padded.scalar:.4g}.",
+            context.evidence(y, problem.y_pred, padded, "the last 2 of 5 steps are padding"),
+            consequence="the longer the padding, the smaller the loss and its gradient: short "
+            "sequences hardly train the model",
+            remedy="divide by the number of steps that count, `ops.sum(valid, axis=1)`",
+            severity="warning",
+        )

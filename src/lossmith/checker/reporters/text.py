@@ -22,9 +22,7 @@ _LONGEST = 200
 _WIDTH = 100
 
 
-def render(
-    reports: Sequence[Report], refused: Mapping[str, str], *, curves: bool = False
-) -> str:
+def render(reports: Sequence[Report], refused: Mapping[str, str], *, curves: bool = False) -> str:
     """Every report, then what could not be checked, then one line of counts.
 
     Args:
