@@ -31,6 +31,12 @@ def of_probabilities(y_true, y_pred):
     return -ops.mean(y_true * ops.log(p) + (1 - y_true) * ops.log(1 - p), axis=-1)
 
 
+def of_probabilities_and_overlap(y_true, y_pred):
+    both = ops.sum(y_true * y_pred, axis=-1)
+    either = ops.sum(y_true + y_pred, axis=-1)
+    return of_probabilities(y_true, y_pred) - (2 * both + 1) / (either + 1)
+
+
 def of_distances(y_true, y_pred):
     far = ops.square(ops.maximum(1.0 - y_pred, 0.0))
     return ops.mean(y_true * ops.square(y_pred) + (1 - y_true) * far, axis=-1)
@@ -51,6 +57,7 @@ def serious(result: Any) -> list[str]:
         (sparse_of_logits, "sparse_categorical_logits"),
         (one_hot_of_logits, "categorical_logits"),
         (of_probabilities, "binary"),
+        (of_probabilities_and_overlap, "binary"),
         (of_distances, "distance"),
     ],
 )

@@ -105,7 +105,8 @@ def _makes_sense(choice: Choice) -> bool:
     if context.settings.adversarial:
         return True
     if choice.target == "regression":
-        return _is_lowest_at_the_target(context) and not _sees_shares_only(context)
+        of_shares = _sees_shares_only(context) or _breaks_at_the_ends_of_shares(context)
+        return _is_lowest_at_the_target(context) and not of_shares
     for name, probe in _TELLING.items():
         choice.seen[name] = list(probe(context))
         if any(finding.severity != "information" for finding in choice.seen[name]):
@@ -146,6 +147,18 @@ def _sees_shares_only(context: Context) -> bool:
         return bool(np.any(context.evaluator.reduced(y, p).slopes))
 
     return acts(0.5) and not any(map(acts, (-3.0, -0.3, 1.3, 3.0)))
+
+
+def _breaks_at_the_ends_of_shares(context: Context) -> bool:
+    """Whether the loss jumps where the prediction is 0 or 1, wherever its target is.
+
+    A threshold of a regression is one of the error, and moves with the target.
+    """
+    found = [scan.jump(context, each) for each in scan.scans(context)]
+    spots = [each.evidence.y_pred for each in found if each is not None and each.evidence]
+    return len(spots) > 1 and all(
+        any(low - 1e-3 <= end <= high + 1e-3 for end in (0, 1)) for low, high in spots
+    )
 
 
 def _on_no_target(tried: Sequence[Choice]) -> Finding:

@@ -93,7 +93,7 @@ def _curve(
 def probe_scan(context: Context) -> Iterator[Finding]:
     """No jump, no fall while the error grows, the lowest point at no error, no dead tail."""
     found = scans(context)
-    every = (_jump, _wrong_side, _not_monotone, _tail)
+    every = (jump, _wrong_side, _not_monotone, _tail)
     steps = every[:1] if context.settings.adversarial else every
     for step in steps:
         for scan in found:
@@ -143,7 +143,8 @@ def _evidence(context: Context, scan: Scan, indices: list[int], note: str) -> Ev
     )
 
 
-def _jump(context: Context, scan: Scan) -> Finding | None:
+def jump(context: Context, scan: Scan) -> Finding | None:
+    """The finding that two neighbouring errors cost very different amounts."""
     if not context.rowwise:
         return None
     errors = _errors(context)
