@@ -107,11 +107,24 @@ def _makes_sense(choice: Choice) -> bool:
     if choice.target == "regression":
         of_shares = _sees_shares_only(context) or _breaks_at_the_ends_of_shares(context)
         return _is_lowest_at_the_target(context) and not of_shares
+    if not _tells_right_from_wrong(context):
+        return False
     for name, probe in _TELLING.items():
         choice.seen[name] = list(probe(context))
         if any(finding.severity != "information" for finding in choice.seen[name]):
             return False
     return True
+
+
+def _tells_right_from_wrong(context: Context) -> bool:
+    """Whether in each row a right prediction costs less than one that is far off."""
+    problem = context.problem
+    if problem.wrong is None or problem.perfect is None or not context.rowwise:
+        return True
+    wrong, right = (
+        context.per_row(problem.y_true, p).value for p in (problem.wrong, problem.perfect)
+    )
+    return bool(np.all(wrong > right + 1e-6 * np.abs(wrong)))
 
 
 def _is_lowest_at_the_target(context: Context) -> bool:
