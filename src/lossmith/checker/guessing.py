@@ -148,6 +148,8 @@ def _is_lowest_at_the_target(context: Context) -> bool:
     ]
     best = context.evaluator.reduced(problem.y_true, problem.perfect).scalar
     slack = 1e-5 + 1e-3 * abs(best)
+    if not context.random.scalar > best:
+        return False
     return not any(cost < best - slack for cost in costs if np.isfinite(cost))
 
 
