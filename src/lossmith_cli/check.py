@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
 
 _FOUND, _COULD_NOT_RUN = 1, 2
 _KNOWN = "What a machine cannot know"
+
+
+def _explain(code: str | None) -> None:
+    if code is None:
+        return
+    from lossmith.checker.pages import page
+
+    try:
+        typer.echo(page(code))
+    except (ValueError, FileNotFoundError) as error:
+        _say(f"Error: {error}")
+        raise typer.Exit(_COULD_NOT_RUN) from error
+    raise typer.Exit
 
 
 def check(
@@ -75,6 +89,18 @@ def check(
         bool,
         typer.Option("--batchwise", help="A property of the batch.", rich_help_panel=_KNOWN),
     ] = False,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Draw every loss, those without a fault too.")
+    ] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            callback=_explain,
+            is_eager=True,
+            help="Show the page of a rule, as LSM302, and leave.",
+        ),
+    ] = None,
 ) -> None:
     """Find out whether losses are broken, before training.
 
@@ -90,9 +116,12 @@ def check(
 
         lossmith check my_losses.py --format sarif > findings.sarif
     """
+    _refuse_bad_arguments(output, curves, target, family, same, backend,
+                          [*(select or ()), *(ignore or ())])  # fmt: skip
     with start_up():
-        from lossmith.checker.reporters import reporter
+        from lossmith.checker.reporters import reporter, text
 
+        render = partial(text.render, curves=True) if curves else reporter(output)
     options = {
         "target": target,
         "backends": tuple(backend or ()) or None,
@@ -107,13 +136,6 @@ def check(
         "stochastic": stochastic,
         "batchwise": batchwise or None,
     }
-    try:
-        render = reporter(output)
-        _refuse_unknown("--target", [target] if target else [], _targets())
-        _refuse_unknown("--backend", backend or [], _backends())
-    except ValueError as error:
-        _say(f"Error: {error}")
-        raise typer.Exit(_COULD_NOT_RUN) from error
     outcome = _check_all(losses, options)
     sys.stdout.write(render(outcome.reports, outcome.refused) + "\n")
     if outcome.refused:
@@ -139,7 +161,6 @@ def _check_all(losses: Sequence[str], options: dict[str, Any]) -> _Outcome:
             with _noting(outcome, text, SubjectError):
                 for subject in _subjects(parse(text), options["time_limit"]):
                     with _noting(outcome, subject.name, SubjectError, ValueError):
-                        _say_progress(subject.name)
                         outcome.reports.append(check_loss(subject, **options))
     return outcome
 
@@ -175,16 +196,33 @@ def _subjects(subject: "Subject", time_limit: float) -> "list[Subject]":
     return chosen
 
 
-def _targets() -> Sequence[str]:
-    from lossmith.checker.settings import TARGETS
-
-    return TARGETS
-
-
-def _backends() -> Sequence[str]:
-    from lossmith.core import installed_backends
-
-    return installed_backends()
+def _refuse_bad_arguments(
+    output: str,
+    curves: bool,
+    target: str | None,
+    family: str | None,
+    same: int | None,
+    backends: Sequence[str] | None,
+    codes: Sequence[str],
+) -> None:
+    """Leave with a message before any backend is started, which takes seconds."""
+    with start_up():
+        from lossmith.checker import rules
+        from lossmith.checker.reporters import FORMATS
+        from lossmith.checker.settings import FAMILIES, TARGETS
+        from lossmith.core import installed_backends
+    try:
+        _refuse_unknown("--format", [output], FORMATS)
+        _refuse_unknown("--target", [target] if target else [], TARGETS)
+        _refuse_unknown("--family", [family.lower()] if family else [], FAMILIES)
+        _refuse_unknown("--same", [] if same is None else [str(same)], ("0", "1"))
+        _refuse_unknown("--backend", backends or [], installed_backends())
+        rules.validate(codes)
+        if curves and output != "text":
+            raise ValueError(f"--curves needs --format text; got {output}.")
+    except ValueError as error:
+        _say(f"Error: {error}")
+        raise typer.Exit(_COULD_NOT_RUN) from error
 
 
 def _refuse_unknown(option: str, given: Sequence[str], known: Sequence[str]) -> None:
@@ -196,8 +234,3 @@ def _refuse_unknown(option: str, given: Sequence[str], known: Sequence[str]) -> 
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
-
-
-def _say_progress(name: str) -> None:
-    if sys.stderr.isatty():
-        _say(f"Checking {name} ...")

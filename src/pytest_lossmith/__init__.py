@@ -78,11 +78,7 @@ class LossItem(pytest.Item):
 
     def runtest(self) -> None:
         """Check the loss; its errors are the failure."""
-        _checker(self.config)(f"{self.path}:{self.name}")
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The report without a traceback, which would show only the checker."""
-        return _plain_failure(excinfo) or super().repr_failure(excinfo, style)
+        _check(self.config, f"{self.path}:{self.name}", {})
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """File, line (from 0) and name."""
@@ -96,16 +92,21 @@ def pytest_runtest_call(item: pytest.Item) -> None:
         if not mark.args:
             pytest.fail(f"@pytest.mark.{_MARK}(loss, ...) needs a loss.", pytrace=False)
         for loss in mark.args:
-            _run_marked(item.config, loss, mark.kwargs)
+            _check(item.config, loss, mark.kwargs)
 
 
-def _run_marked(config: pytest.Config, loss: Any, options: Mapping[str, Any]) -> None:
+def _check(config: pytest.Config, loss: Any, options: Mapping[str, Any]) -> None:
+    """Check a loss; what is wrong is told once, without a traceback of the checker."""
     from lossmith.checker.report import LossCheckError
+    from lossmith.checker.subject import SubjectError
 
+    failure = ""
     try:
         _checker(config)(loss, **options)
-    except LossCheckError as error:
-        pytest.fail(str(error), pytrace=False)
+    except (LossCheckError, SubjectError) as error:
+        failure = str(error)
+    if failure:  # outside the handler: pytest would show the error that it handles as well
+        pytest.fail(failure, pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -131,11 +132,3 @@ def _share_children(config: pytest.Config) -> None:
 
         config.stash[_CHILDREN] = ExitStack()
         config.stash[_CHILDREN].enter_context(children_kept())
-
-
-def _plain_failure(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
-    from lossmith.checker.report import LossCheckError
-    from lossmith.checker.subject import SubjectError
-
-    expected = (LossCheckError, SubjectError)
-    return str(excinfo.value).strip() if isinstance(excinfo.value, expected) else ""

@@ -69,6 +69,11 @@ def test_backends_that_give_other_numbers_are_a_finding() -> None:
     assert "gradient" in finding.message
 
 
+def test_values_of_inputs_of_two_kinds_are_not_compared() -> None:
+    guessed = [replace(seen("jax", 1.0), target="binary"), replace(seen("torch", 2.0), target="x")]
+    assert api._disagreements(guessed, Settings()) == []
+
+
 def test_rounding_near_zero_is_no_disagreement() -> None:
     def perfect_too(backend: str, perfect: float) -> BackendResult:
         values = {"random": {"value": 2.0, "gradient": None}}

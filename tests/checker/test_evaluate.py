@@ -74,3 +74,11 @@ def test_compiled_with_an_open_batch_size_takes_a_smaller_last_batch() -> None:
 def test_a_name_of_keras_is_resolved() -> None:
     seen = Evaluator("mse").reduced(Y, P)
     np.testing.assert_allclose(seen.scalar, np.mean((Y - P) ** 2), rtol=1e-6)
+
+
+def test_a_name_that_only_a_training_step_takes_compiles() -> None:
+    def _squared(y_true, y_pred):
+        return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+    for loss in (_squared, lambda y_true, y_pred: squared(y_true, y_pred)):
+        assert Evaluator(loss).compiled((Y, P), (Y[:2], P[:2]))[0].ran

@@ -247,6 +247,17 @@ def critic(y_true, y_pred):
     return -ops.mean(y_true * y_pred, axis=-1)
 
 
+@correct("regression")
+def rounded_quantile(y_true, y_pred, level=0.9, width=0.02):
+    error = y_true - y_pred
+    return ops.mean(level * error + width * ops.softplus(-error / width), axis=-1)
+
+
+@correct("regression")
+def widely_rounded_quantile(y_true, y_pred, level=0.9, width=0.5):
+    return rounded_quantile(y_true, y_pred, level, width)
+
+
 @pytest.mark.parametrize("name", list(WRONG))
 def test_a_broken_property_is_found(name: str) -> None:
     loss, settings, code = WRONG[name]

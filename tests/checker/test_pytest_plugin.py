@@ -73,3 +73,6 @@ def test_losses_are_tests(tmp_path: Path) -> None:
     }, finished.stdout + finished.stderr
     assert "LSM201" in finished.stdout
     assert "Traceback" not in finished.stdout
+    failures = [line for line in finished.stdout.splitlines() if line.startswith("FAILED ")]
+    assert all("steps: LSM201" in line for line in failures), failures
+    assert finished.stdout.count("The gradient is") == 2, finished.stdout

@@ -4,8 +4,17 @@ from pathlib import Path
 import pytest
 
 from lossmith.checker import rules
-from lossmith.checker.report import Card, CardRow, Curve, Evidence, Finding, Location, Report
-from lossmith.checker.reporters import FORMATS, reporter
+from lossmith.checker.report import (
+    Card,
+    CardRow,
+    Curve,
+    Evidence,
+    Finding,
+    Location,
+    LossCheckError,
+    Report,
+)
+from lossmith.checker.reporters import FORMATS, reporter, text
 from lossmith.checker.reporters.drawing import area
 
 pytestmark = pytest.mark.backend_free
@@ -53,14 +62,14 @@ def test_what_was_not_checked_is_told_in_every_format(name: str) -> None:
 def test_the_text_shows_proof_consequence_and_remedy() -> None:
     shown = render("text", NOT_FINITE, SCALAR, WAIVED)
     for words in (
-        "losses.py:root  regression (inferred)  on jax",
+        "losses.py:root  regression (guessed)  on jax",
         "losses.py:7",
         "not seen on torch: not installed",
         "LSM102 error gradient-not-finite  [jax]",
         "jax, compiled perfect prediction",
         "Every weight becomes NaN.",
         "Guard the root.",
-        "docs/rules/LSM102.md",
+        "lossmith check --explain LSM102",
         "on purpose",
         "convex",
         "y_true = 0",
@@ -75,6 +84,31 @@ def test_the_text_of_a_loss_without_findings_draws_nothing() -> None:
     shown = render("text")
     assert "1 loss checked: ok (no findings)" in shown
     assert "▁" not in shown
+
+
+def test_the_last_line_says_what_was_guessed_and_what_to_write() -> None:
+    doubted = rules.finding(rules.WRONG_DESCENT, "Away.", severity="warning")
+    last = " ".join(render("text", doubted).splitlines()[-2:])
+    for words in ("1 not decided (1 warning)", "guessed (regression)", "LSM208", "--target KIND"):
+        assert words in last
+    last = str(report(doubted)).splitlines()[-1]
+    assert last.startswith("not decided: 1 warning; ")
+    assert "target='regression'" in last
+    assert report(doubted).ok
+    assert "not decided" not in report(NOT_FINITE).verdict
+    with pytest.warns(UserWarning, match="not decided"):
+        report(doubted).raise_if_failed()
+
+
+def test_a_failure_begins_with_what_is_wrong() -> None:
+    with pytest.raises(LossCheckError) as raised:
+        report(NOT_FINITE).raise_if_failed()
+    assert str(raised.value).splitlines()[0] == "losses.py:root: LSM102 gradient-not-finite"
+
+
+def test_every_loss_is_drawn_if_asked_for() -> None:
+    assert "y_true = 0" in text.render([report()], {}, curves=True)
+    assert "slope" in report().draw()
 
 
 def test_json_holds_everything_and_is_strict() -> None:

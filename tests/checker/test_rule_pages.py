@@ -2,10 +2,13 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from lossmith.checker import pages
+from lossmith.checker.pages import page
 from lossmith.checker.rules import RULES
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "rules"
@@ -28,6 +31,18 @@ def test_a_page_bears_what_the_rule_says(code: str) -> None:
     assert rule.summary in text
     for example in blocks(code):
         ast.parse(example)
+
+
+def test_a_page_is_found_by_its_code_in_any_case() -> None:
+    assert page("lsm302") == (PAGES / "LSM302.md").read_text("utf-8")
+    with pytest.raises(ValueError, match="LSM999"):
+        page("LSM999")
+
+
+def test_the_pages_are_part_of_the_package() -> None:
+    project = tomllib.loads((PAGES.parents[1] / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert Path(included["docs/rules"]) == Path("lossmith/checker") / pages._FOLDERS[0].name
 
 
 def test_the_index_has_a_line_for_each_rule() -> None:

@@ -117,20 +117,43 @@ def test_options_reach_the_check(asked: list[dict[str, Any]]) -> None:
     }
 
 
-@pytest.mark.usefixtures("losses", "asked")
+@pytest.mark.usefixtures("losses")
 @pytest.mark.parametrize(
     ("option", "value", "advice"),
     [
         ("--target", "regresion", "choose from regression"),
         ("--backend", "theano", "not installed here"),
         ("--format", "xml", "text, json, sarif, github"),
+        ("--family", "hubber", "choose from pinball"),
+        ("--same", "2", "choose from 0, 1"),
+        ("--select", "LSM9999", "LSM9999"),
+        ("--ignore", "E501", "E501"),
     ],
 )
-def test_a_wrong_option_is_told_without_a_traceback(option: str, value: str, advice: str) -> None:
+def test_a_wrong_option_is_told_without_a_traceback(
+    option: str, value: str, advice: str, asked: list[dict[str, Any]]
+) -> None:
     result = run("two_losses.py:squared", option, value)
     assert result.exit_code == 2
+    assert asked == []
     assert advice in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_rule_is_explained_without_a_loss() -> None:
+    result = run("--explain", "LSM302")
+    assert result.exit_code == 0
+    assert "# LSM302: weight-ignored" in result.stdout
+    assert "## Mended" in result.stdout
+    assert run("--explain", "LSM999").exit_code == 2
+
+
+@pytest.mark.usefixtures("losses", "asked")
+def test_curves_are_for_the_text_only() -> None:
+    assert run("two_losses.py:squared", "--curves").exit_code == 0
+    result = run("two_losses.py:squared", "--curves", "--format", "json")
+    assert result.exit_code == 2
+    assert "--curves needs --format text" in result.stderr
 
 
 @pytest.mark.usefixtures("losses", "asked")

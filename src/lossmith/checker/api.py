@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.checker import rules
+from lossmith.checker import progress, rules
 from lossmith.checker.context import close
 from lossmith.checker.inspection import settle
 from lossmith.checker.processes import Probed, probe_backends, probe_here
@@ -105,7 +105,8 @@ def _probed(loss: Any, settings: Settings, backends: Sequence[str]) -> tuple[str
         subject = describe(loss)
     except NotTransportableError as error:
         return name_of(loss), probe_here(loss, settings, backends, str(error))
-    return subject.name, probe_backends(subject, settings, backends)
+    with progress.shown(subject.name, backends) as on_done:
+        return subject.name, probe_backends(subject, settings, backends, on_done)
 
 
 def _fastest(backends: Sequence[str]) -> str:
@@ -135,9 +136,7 @@ def _validate(settings: Settings, backends: Sequence[str], codes: Iterable[str])
             f"No such backend is installed: {', '.join(missing)}; "
             f"installed are {', '.join(installed_backends())}."
         )
-    for code in codes:
-        if not any(known.startswith(code) for known in rules.RULES):
-            raise ValueError(f"No rule is called {code!r}; rules are LSM101, LSM102, ...")
+    rules.validate(codes)
 
 
 def _validate_batch(y_true: np.ndarray, y_pred: np.ndarray) -> None:
@@ -221,6 +220,8 @@ def _disagreements(results: list[BackendResult], settings: Settings) -> list[Fin
     """Backends must give the same numbers wherever they give numbers at all."""
     for index, first in enumerate(results):
         for second in results[index + 1 :]:
+            if first.target != second.target:  # each guessed for itself, and made its own inputs
+                continue
             for name, here in first.probe_values.items():
                 there = second.probe_values.get(name)
                 if there is None or settings.stochastic:

@@ -62,7 +62,8 @@ def _regression(context: Context) -> Iterator[tuple[str, CardRow]]:
     curves = [curve for curve in scan.scans(context) if np.all(np.isfinite(curve.values))]
     if not curves:
         return
-    where = f"errors from -8 to 8 around {', '.join(f'{curve.target:g}' for curve in curves)}"
+    targets = ", ".join(f"{curve.target:g}" for curve in curves)
+    where = f"errors (y_pred - y_true) from -8 to 8 around {targets}"
     size = max(float(np.abs(curve.values).max()) for curve in curves)
     tolerance = 2e-5 * max(1.0, size)
     slopes = np.concatenate([curve.slopes for curve in curves])
@@ -72,19 +73,21 @@ def _regression(context: Context) -> Iterator[tuple[str, CardRow]]:
     tails = [float(np.abs(curve.slopes[side])) for curve in curves for side in (0, -1)]
     middle = [float(np.abs(curve.slopes[side])) for curve in curves for side in (100, 220)]
     yield "convex", CardRow(bool((bends > -tolerance).all()), where)
-    yield "smooth", CardRow(bool(turns.max() < 0.25 * max(steepest, 1e-6)), where,
-                            "no sudden change of slope")  # fmt: skip
+    smooth = bool(turns.max() < 0.25 * max(steepest, 1e-6))
+    yield "smooth", CardRow(smooth, where, "" if smooth else "the slope changes at once")
     yield "steepest slope", CardRow(_number(steepest), where, "the Lipschitz constant there")
     symmetric = all(close(c.values, c.values[::-1], 1e-3) for c in curves)
     yield "symmetric", CardRow(symmetric, where)
     yield "lowest value", CardRow(_number(min(float(c.values.min()) for c in curves)), where)
+    bounded = max(tails) <= 1.2 * max(max(middle), 1e-9)
     yield (
         "bounded influence",
-        CardRow(max(tails) <= 1.2 * max(max(middle), 1e-9), where, "large errors pull no harder"),
+        CardRow(bounded, where, f"large errors pull {'no ' if bounded else ''}harder"),
     )
+    redescending = max(tails) < 0.5 * max(steepest, 1e-9)
     yield (
         "redescending",
-        CardRow(max(tails) < 0.5 * max(steepest, 1e-9), where, "large errors pull less"),
+        CardRow(redescending, where, f"large errors {'' if redescending else 'do not '}pull less"),
     )
     first = curves[len(curves) // 2]
     if not symmetric:

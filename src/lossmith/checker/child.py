@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, TextIO
 
 from lossmith.checker import curve, discovery, saving, static, surroundings
+from lossmith.checker.evaluate import fast_start
 from lossmith.checker.report import BackendResult
 from lossmith.checker.source import source_of
 from lossmith.checker.subject import Subject, SubjectError, load
@@ -29,7 +30,7 @@ def serve(orders: TextIO, answers: TextIO) -> None:
     for line in orders:
         order = json.loads(line)
         before = surroundings.snapshot()
-        with _forgetting(), _ending_after(order["seconds"]):
+        with _forgetting(), _ending_after(order["seconds"]), fast_start():
             answer = _carry_out(order)
         clean = not surroundings.differences(before, surroundings.snapshot())
         _say(answers, {**answer, "clean": clean})
@@ -71,7 +72,7 @@ def _inspect(order: Order) -> dict[str, Any]:
     seconds = dict(result.seconds)
     with _timed(seconds, "surroundings"):
         findings += surroundings.watch(
-            lambda: saving.values(loss, settings.entry, inputs[:1]), changed
+            lambda: saving.run_python(loss, settings.entry, inputs[:1]), changed
         )
     with _timed(seconds, "source"):
         if source is not None:

@@ -85,11 +85,12 @@ def attempt(look: Callable[[], Observation]) -> Observation:
 def as_keras_loss(loss: Any) -> Any:
     """Return `loss` as `Model.compile` makes it of what it is given."""
     from keras.src.losses.losses import LossFunctionWrapper
+    from keras.src.utils.naming import get_object_name
 
     resolved = keras.losses.get(loss)
     if isinstance(resolved, keras.losses.Loss):
         return resolved
-    return LossFunctionWrapper(resolved, name=getattr(resolved, "__name__", "loss"))
+    return LossFunctionWrapper(resolved, name=get_object_name(resolved))
 
 
 class Evaluator:
@@ -205,10 +206,20 @@ class Evaluator:
         return f"{value!r}"[:80] if no_tensor else ""
 
     def _reduced(self, y_true: Any, y_pred: Any) -> Any:
-        return self.loss(y_true, y_pred)
+        with self._scope():
+            return self.loss(y_true, y_pred)
 
     def _weighted(self, y_true: Any, y_pred: Any, weight: Any) -> Any:
-        return self.loss(y_true, y_pred, sample_weight=weight)
+        with self._scope():
+            return self.loss(y_true, y_pred, sample_weight=weight)
+
+    def _scope(self) -> contextlib.AbstractContextManager[Any]:
+        """The scope in which a compiled model calls its loss.
+
+        Without it TensorFlow refuses names that it takes in a training step, `_huber` for one.
+        """
+        in_a_model = self.entry == "compile" and self.backend == "tensorflow"
+        return keras.name_scope("compile_loss") if in_a_model else contextlib.nullcontext()
 
     def _masked(self, y_true: Any, y_pred: Any, mask: Any) -> Any:
         from keras.src.backend.common.masking import set_keras_mask

@@ -1,9 +1,9 @@
-"""Which kind of target a loss is tried with, and in which shape."""
+"""The inputs of a kind of target, in the shape that a loss takes."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -21,74 +21,39 @@ from lossmith.checker.targets import (
     build,
     positive_under,
 )
-from lossmith.core import Loss
 
-_KERAS: dict[str, Target] = {
-    "binary_crossentropy": "binary",
-    "binary_focal_crossentropy": "binary",
-    "categorical_crossentropy": "categorical",
-    "categorical_focal_crossentropy": "categorical",
-    "categorical_generalized_cross_entropy": "sparse_categorical",
-    "sparse_categorical_crossentropy": "sparse_categorical",
-    "kl_divergence": "categorical",
-    "categorical_hinge": "categorical",
-    "hinge": "plus_minus",
-    "squared_hinge": "plus_minus",
-    "dice": "segmentation",
-    "tversky": "segmentation",
-    "circle": "embedding",
-}
-"""The losses of Keras that are not regressions."""
 _TURNS = (2 * math.pi, 360.0)
 _POSITIVE = ("mean_squared_logarithmic_error", "poisson")
-_ORDER: tuple[Target, ...] = (
-    "regression", "categorical", "sparse_categorical", "binary", "embedding", "survival",
-    "segmentation", "boxes", "sequence", "pair",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The kind of target that was chosen, and the context made for it if the loss runs there."""
+    """A kind of target, and the context made for it if the loss runs there.
+
+    `seen` holds what probes found while the kind was being guessed, by their name; `doubted` says
+    that the loss makes no sense with the guess, nor with any other.
+    """
 
     target: str
     inferred: bool
     context: Context | None
     findings: list[Finding] = field(default_factory=list)
+    seen: dict[str, list[Finding]] = field(default_factory=dict)
+    doubted: bool = False
 
 
-def choose(evaluator: Evaluator, settings: Settings) -> Choice:
-    """Build the inputs for a loss: of the declared kind, or of the one that fits it."""
-    if settings.target is not None and settings.target not in TARGETS:
-        raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {settings.target!r}.")
-    if settings.target is not None:
-        return _given(evaluator, settings, settings.target)
-    known = _from_batch(settings) or _from_loss(evaluator)
-    tried = []
-    for kind in (known,) if known else _ORDER:
-        tried.append(_given(evaluator, settings, kind, certain=False))
-        if tried[-1].context is not None:
-            return replace(tried[-1], inferred=True)
-    findings = tried[0].findings if known else [_on_no_target(tried)]
-    return replace(tried[0], target=known or "unknown", inferred=True, findings=findings)
+def given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool = True) -> Choice:
+    """Build the inputs of a kind; without a context, and with the reason, if the loss raises.
 
-
-def _on_no_target(tried: Sequence[Choice]) -> Finding:
-    """The finding of the first kind that was tried, which stands for all of them."""
-    first = tried[0].findings[0]
-    kinds = ", ".join(choice.target for choice in tried)
-    return replace(
-        first, message=f"The loss runs with no kind of target that was tried ({kinds}). "
-        f"{first.message}",
-        remedy="name the kind, `target=`, or give a batch of your own, `check(loss, y_true, "
-        "y_pred)`, if it needs other shapes",
-    )  # fmt: skip
-
-
-def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool = True) -> Choice:
+    Args:
+        evaluator: runs the loss.
+        settings: what the user said about it.
+        kind: the kind of target.
+        certain: whether that is the kind, and not a guess.
+    """
     problem, seen = _that_runs(evaluator, settings, kind)
     if problem is None:
-        return Choice(kind, False, None, [_unfit(evaluator, kind, seen, settings)])
+        return Choice(kind, not certain, None, [_unfit(evaluator, kind, seen, settings)])
     inverse = _link(evaluator, problem)
     if inverse is not None:
         problem = positive_under(inverse, problem.y_pred.shape[1], settings.seed)
@@ -100,8 +65,8 @@ def _given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool
     context = Context(evaluator, problem, settings, certain)
     narrowed = _positive_only(context)
     if narrowed is None:
-        return Choice(kind, False, context)
-    return Choice(kind, False, narrowed, [_positive_finding(context)])
+        return Choice(kind, not certain, context)
+    return Choice(kind, not certain, narrowed, [_positive_finding(context)])
 
 
 def _link(evaluator: Evaluator, problem: Problem) -> Inverse | None:
@@ -215,65 +180,16 @@ def _reads_one_column(problem: Problem, seen: Observation) -> bool:
 
 
 def _domain(evaluator: Evaluator, settings: Settings) -> tuple[float, float] | None:
-    if settings.domain is None and _keras_name(evaluator.loss) in _POSITIVE:
+    if settings.domain is None and keras_name(evaluator.loss) in _POSITIVE:
         return (0.0, math.inf)
     return settings.domain
 
 
-def _keras_name(loss: Any) -> str:
+def keras_name(loss: Any) -> str:
     """The function name of one of Keras' own losses, else an empty text."""
     function = getattr(loss, "fn", None)
     module = getattr(function, "__module__", "") or ""
     return str(getattr(function, "__name__", "")) if module.startswith("keras.") else ""
-
-
-def _from_loss(evaluator: Evaluator) -> Target | None:
-    loss = evaluator.loss
-    if isinstance(loss, Loss) and loss.targets == "pair":
-        return "distance"
-    if isinstance(loss, Loss) and loss.targets == "class":
-        return None
-    name = _keras_name(loss)
-    if not name:
-        return None
-    kind = _KERAS.get(name, "regression")
-    keywords = getattr(loss, "_fn_kwargs", {})
-    logits = f"{kind}_logits"
-    if keywords.get("from_logits") and logits in get_args(Target):
-        return logits  # type: ignore[return-value]
-    return kind
-
-
-def _from_batch(settings: Settings) -> Target | None:
-    """The kind of a user's batch, from its shapes, dtypes and values."""
-    if settings.y_true is None or settings.y_pred is None:
-        return None
-    y, p = np.asarray(settings.y_true), np.asarray(settings.y_pred)
-    values = set(np.unique(y[np.isfinite(y)]).tolist()) if y.dtype.kind == "f" else set(
-        np.unique(y).tolist())  # fmt: skip
-    probabilities = bool(p.min() >= 0 and p.max() <= 1)
-    if p.ndim == 3 and p.shape[1] == 2 and y.size == len(p):
-        return "pair"
-    if p.ndim == 4 and y.shape == p.shape:
-        return "segmentation"
-    if p.ndim == 2 and p.shape[1] > 1 and y.size == len(p) and y.dtype.kind in "iu":
-        return _classes_or_embedding(y, p, probabilities)
-    columns = y.shape == p.shape and p.ndim == 2 and p.shape[1] > 1
-    if columns and values <= {0, 1} and np.all(y.sum(axis=1) == 1):
-        return "categorical" if probabilities else "categorical_logits"
-    if values <= {0, 1} and len(values) > 1:
-        return "binary" if probabilities else "binary_logits"
-    if values <= {-1, 1} and len(values) > 1:
-        return "plus_minus"
-    if p.ndim == 3 and y.shape == p.shape:
-        return "sequence"
-    return "regression"
-
-
-def _classes_or_embedding(y: np.ndarray, p: np.ndarray, probabilities: bool) -> Target:
-    if probabilities and np.allclose(p.sum(axis=1), 1, atol=1e-3):
-        return "sparse_categorical"
-    return "sparse_categorical_logits" if y.max() < p.shape[1] else "embedding"
 
 
 def _with_batch(problem: Problem, settings: Settings) -> Problem:

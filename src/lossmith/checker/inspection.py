@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lossmith.checker import inference, rules
+from lossmith.checker import guessing, rules
 from lossmith.checker.card import measure
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, fast_start
@@ -22,6 +23,7 @@ from lossmith.checker.probes import (
     reach,
     scan,
     scores,
+    survival,
 )
 from lossmith.checker.probes import hyperparameters as hyper
 from lossmith.checker.report import BackendResult, Card, Finding
@@ -43,6 +45,7 @@ PROBES: dict[str, Probe] = {
     "descent": direction.probe_descent,
     "boxes": direction.probe_boxes,
     "survival scores": scores.probe_survival_scores,
+    "censored": survival.probe_censored,
     "scores of labels": scores.probe_scores_of_labels,
     "pairs": pairs.probe_pairs,
     "embedding": pairs.probe_embedding,
@@ -52,6 +55,7 @@ PROBES: dict[str, Probe] = {
     "order": batch.probe_order,
     "ranks": batch.probe_ranks,
     "mask": batch.probe_mask,
+    "padding": batch.probe_padding,
     "pure": execution.probe_pure,
     "compiled": execution.probe_compiled,
     "label dtypes": execution.probe_label_dtypes,
@@ -67,6 +71,7 @@ PROBES: dict[str, Probe] = {
 }
 """Every probe by the name under which its time is reported, in the order they run."""
 
+_OF_INPUTS = ("LSM1", "LSM2", "LSM301", "LSM305", "LSM308", "LSM5", "LSM7")
 _SAME_EVERYWHERE = ("effect", "domain", "identities", "variants")
 
 
@@ -84,7 +89,7 @@ def inspect(loss: Any, settings: Settings) -> BackendResult:
 def _inspect(loss: Any, settings: Settings) -> BackendResult:
     started = time.perf_counter()
     evaluator = Evaluator(loss, settings.entry)
-    choice = inference.choose(evaluator, settings)
+    choice = guessing.choose(evaluator, settings)
     seconds = {"start": time.perf_counter() - started}
     if choice.context is None:
         return BackendResult(evaluator.backend, choice.target, choice.inferred,
@@ -96,7 +101,7 @@ def _inspect(loss: Any, settings: Settings) -> BackendResult:
         if name in _SAME_EVERYWHERE and not thorough:
             continue
         begun = time.perf_counter()
-        findings += _guarded(name, probe, context)
+        findings += choice.seen[name] if name in choice.seen else _guarded(name, probe, context)
         seconds[name] = time.perf_counter() - begun
         if time.perf_counter() - started > settings.time_limit:
             findings.append(_out_of_time(context, name))
@@ -105,6 +110,8 @@ def _inspect(loss: Any, settings: Settings) -> BackendResult:
     card = measure(context) if thorough else Card()
     seconds["card"] = time.perf_counter() - begun
     values, inputs = _for_comparison(context)
+    if choice.doubted:
+        findings = [_doubted(finding) for finding in findings]
     return BackendResult(
         evaluator.backend,
         choice.target,
@@ -128,6 +135,12 @@ def _guarded(name: str, probe: Probe, context: Context) -> Iterator[Finding]:
             consequence="what it looks for may be there",
             severity="information",
         )
+
+
+def _doubted(finding: Finding) -> Finding:
+    """What may be wrong with the inputs and not with the loss, if the kind was guessed in vain."""
+    of_inputs = finding.rule.code.startswith(_OF_INPUTS) and finding.severity == "error"
+    return replace(finding, severity="warning") if of_inputs else finding
 
 
 def _out_of_time(context: Context, last: str) -> Finding:

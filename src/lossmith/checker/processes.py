@@ -4,7 +4,7 @@ import re
 import sysconfig
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,8 +73,19 @@ def find_losses(subject: Subject, settings: Settings) -> list[dict[str, Any]]:
             raise SubjectError(f"{subject.name} cannot be imported: {error}.") from error
 
 
-def probe_backends(subject: Subject, settings: Settings, backends: Sequence[str]) -> Probed:
+def probe_backends(
+    subject: Subject,
+    settings: Settings,
+    backends: Sequence[str],
+    on_done: Callable[[str], None] = lambda backend: None,
+) -> Probed:
     """Run the probes on each backend, side by side, and the saving probe.
+
+    Args:
+        subject: the loss.
+        settings: what the user said about it.
+        backends: the backends to run on.
+        on_done: called with the name of each backend that is done.
 
     Raises:
         SubjectError: if no backend can load the loss, saying what to give instead.
@@ -84,7 +95,9 @@ def probe_backends(subject: Subject, settings: Settings, backends: Sequence[str]
         children.get("reload", keeper)
 
         def probe(backend: str) -> _Seen:
-            return _probe(children, subject, settings, backend, folder if backend == keeper else "")
+            seen = _probe(children, subject, settings, backend, folder if backend == keeper else "")
+            on_done(backend)
+            return seen
 
         with ThreadPoolExecutor(len(backends)) as threads:
             seen = dict(zip(backends, threads.map(probe, backends), strict=True))

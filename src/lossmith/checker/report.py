@@ -5,6 +5,7 @@ Everything here is plain data that travels between processes as JSON.
 
 import json
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
@@ -218,8 +219,42 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """True if no error was found that is not waived."""
+        """True if no error was found that is not waived.
+
+        A loss whose kind of target was guessed may be `ok` and `undecided`.
+        """
         return not self.errors
+
+    @property
+    def undecided(self) -> tuple[Finding, ...]:
+        """The warnings that are errors if the kind of target, which was guessed, is the right one.
+
+        None if the kind was given, or if there are errors anyway.
+        """
+        doubtful = (
+            finding
+            for finding in self.findings
+            if (finding.severity, finding.rule.severity) == ("warning", "error")
+            and finding.waived is None
+        )
+        return tuple(doubtful) if self.target_inferred and self.ok else ()
+
+    @property
+    def verdict(self) -> str:
+        """What came of the check, in one line."""
+        counts = counted(self.findings)
+        if not self.ok:
+            return f"failed: {counts}"
+        if not self.target_inferred:
+            return f"ok: {counts}"
+        guess = f"the kind of target was guessed, {self.target}"
+        if not self.undecided:
+            return f"ok: {counts}; {guess}: write target={self.target!r}, or the right kind"
+        codes = ", ".join(dict.fromkeys(finding.rule.code for finding in self.undecided))
+        return (
+            f"not decided: {counts}; {guess}, and for that {codes} would be errors: write "
+            f"target={self.target!r} if it is right, or the right kind"
+        )
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -244,12 +279,26 @@ class Report:
     def raise_if_failed(self) -> Self:
         """Return the report itself, or raise.
 
+        A warning is issued if nothing is decided because the kind of target was guessed.
+
         Raises:
             LossCheckError: if there is an error that is not waived; its text is the report.
         """
         if not self.ok:
-            raise LossCheckError("\n" + str(self))
+            codes = ", ".join(dict.fromkeys(f"{f.rule.code} {f.rule.name}" for f in self.errors))
+            raise LossCheckError(f"{self.loss}: {codes}\n\n{self}")
+        if self.undecided:
+            warnings.warn(f"{self.loss}: {self.verdict}", stacklevel=2)
         return self
+
+    def draw(self) -> str:
+        """The loss and its slope along a line of predictions, as text of a few lines.
+
+        Empty for kinds of target that have no single line to draw.
+        """
+        from lossmith.checker.reporters.drawing import drawn
+
+        return "\n\n".join("\n".join(drawn(curve)) for curve in self.curves)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -258,6 +307,7 @@ class Report:
             "target": self.target,
             "target_inferred": self.target_inferred,
             "ok": self.ok,
+            "verdict": self.verdict,
             "findings": [finding.to_dict() for finding in self.findings],
             "card": self.card.to_dict(),
             "backends_seen": list(self.backends_seen),
@@ -269,7 +319,7 @@ class Report:
 
     def __str__(self) -> str:
         """The report as plain text."""
-        guessed = " (inferred)" if self.target_inferred else ""
+        guessed = " (guessed)" if self.target_inferred else ""
         seen = ", ".join(self.backends_seen) or "no backend"
         lines = [f"{self.loss} · {self.target}{guessed} · seen on {seen}"]
         lines += [f"not seen on {name}: {why}" for name, why in self.backends_missing.items()]
@@ -277,9 +327,20 @@ class Report:
             for finding in self.of(severity):
                 lines += ["", *_finding_lines(finding)]
         lines += ["", *_card_lines(self.card)]
-        counts = ", ".join(f"{len(self.of(level))} {level}" for level in SEVERITIES)
-        lines += ["", f"{'ok' if self.ok else 'failed'}: {counts}"]
+        lines += ["", self.verdict]
         return "\n".join(lines)
+
+
+def counted(findings: Iterable[Finding]) -> str:
+    """How many findings of each severity are not waived, in words."""
+    found = [finding.severity for finding in findings if finding.waived is None]
+    words = [
+        f"{found.count(level)} {level}"
+        + ("s" if found.count(level) > 1 and level != "information" else "")
+        for level in SEVERITIES
+        if level in found
+    ]
+    return ", ".join(words) or "no findings"
 
 
 def _finding_lines(finding: Finding) -> list[str]:

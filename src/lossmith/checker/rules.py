@@ -4,7 +4,7 @@
 7 convention and source, 8 model, 9 could not be checked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from lossmith.checker.report import Evidence, Finding, Rule, Severity
@@ -179,6 +179,17 @@ NOT_IMPORTED = _rule("LSM903", "not-imported", "error", "The loss could not be i
 OUT_OF_TIME = _rule("LSM904", "out-of-time", "error", "The loss did not finish in time.")
 PROCESS_DIED = _rule("LSM905", "process-died", "error", "The loss ended its process.")
 PROBE_FAILED = _rule("LSM906", "probe-failed", "warning", "A probe could not be run.")
+
+
+def validate(codes: Iterable[str]) -> None:
+    """Check that these are codes of rules, or their beginnings.
+
+    Raises:
+        ValueError: for one that no rule has.
+    """
+    for code in codes:
+        if not any(known.startswith(code) for known in RULES):
+            raise ValueError(f"No rule is called {code!r}; rules are LSM101, LSM102, ...")
 
 
 def finding(

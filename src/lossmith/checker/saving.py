@@ -46,6 +46,14 @@ def values(loss: Any, entry: Entry, inputs: list[Trial]) -> list[float]:
     return [evaluator.afresh(y_true, y_pred) for y_true, y_pred in inputs]
 
 
+def run_python(loss: Any, entry: Entry, inputs: list[Trial]) -> None:
+    """Run all of a loss' Python; what it computes is left to others where that takes a compiler."""
+    evaluator = Evaluator(loss, entry)
+    for y_true, y_pred in inputs:
+        if not evaluator.runs(y_true, y_pred).ran:
+            evaluator.reduced(y_true, y_pred)
+
+
 def save(loss: Any, inputs: list[Trial], folder: str) -> dict[str, Any]:
     """Save a small model compiled with `loss`, and say what was saved.
 

@@ -6,10 +6,13 @@ import numpy as np
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context, close
+from lossmith.checker.evaluate import Observation
 from lossmith.checker.report import Evidence, Finding
 from lossmith.checker.targets import ROWS
+from lossmith.core import Loss
 from lossmith.core.backend import keras
 
+_ONE_SAMPLE = np.asarray([1.0] + [0.0] * (ROWS - 1), "float32")
 _PER_SAMPLE = (
     "return one value per sample: reduce over `axis=-1` only, and leave the batch to Keras"
 )
@@ -41,7 +44,9 @@ def _scalar(context: Context) -> Iterator[Finding]:
     problem, whole = context.problem, context.unreduced.scalar
     evidence = context.evidence(problem.y_true, problem.y_pred, context.unreduced)
     alone = context.one_row_values
-    if context.settings.entry == "direct":
+    if context.settings.entry != "direct" and _drops_weights(context):
+        yield _dropped(context)
+    elif context.settings.entry == "direct":
         yield rules.finding(
             rules.SCALAR_OUTPUT, "The loss returns one number for the whole batch.", evidence
         )
@@ -68,19 +73,51 @@ def _scalar(context: Context) -> Iterator[Finding]:
     else:
         yield rules.finding(
             rules.SCALAR_OUTPUT,
-            "The loss returns one number for the whole batch.",
+            "The loss returns one number for the whole batch"
+            + (", as it declares." if context.declared_batchwise else "."),
             evidence,
-            consequence="weights of single samples cannot act",
+            consequence=""
+            if context.declared_batchwise
+            else "weights of single samples cannot act",
         )
         yield from _coupled(context)
 
 
+def _drops_weights(context: Context) -> bool:
+    """Whether a loss takes weights in a `__call__` of its own and does nothing with them."""
+    loss = context.evaluator.loss
+    own_call = type(loss).__call__ is not keras.losses.Loss.__call__
+    if not isinstance(loss, keras.losses.Loss) or isinstance(loss, Loss) or not own_call:
+        return False
+    plain, weighted = context.random, _under_weights(context)
+    ran = plain.finite_value and weighted.finite_value
+    return ran and close(plain.scalar, weighted.scalar, 1e-6)
+
+
+def _under_weights(context: Context) -> Observation:
+    problem = context.problem
+    return context.evaluator.reduced(problem.y_true, problem.y_pred, _ONE_SAMPLE)
+
+
+def _dropped(context: Context) -> Finding:
+    return rules.finding(
+        rules.WEIGHT_IGNORED,
+        "The loss has a `__call__` of its own, which takes sample_weight and does not use it.",
+        _weight_evidence(context),
+        consequence="sample_weight, class_weight and masks have no effect at all; samples of "
+        "weight 0 still train",
+        remedy="write `call(self, y_true, y_pred)`, which returns one value per sample, and leave "
+        "`__call__` to Keras, which weighs and averages",
+    )
+
+
 def _weight_evidence(context: Context) -> Evidence:
     problem = context.problem
-    weight = np.asarray([1.0] + [0.0] * (ROWS - 1), "float32")
-    seen = context.evaluator.reduced(problem.y_true, problem.y_pred, weight)
     return context.evidence(
-        problem.y_true, problem.y_pred, seen, f"under sample_weight {weight.tolist()}"
+        problem.y_true,
+        problem.y_pred,
+        _under_weights(context),
+        f"under sample_weight {_ONE_SAMPLE.tolist()}",
     )
 
 
@@ -98,9 +135,11 @@ def _coupled(context: Context) -> Iterator[Finding]:
         f"The loss of the batch, {whole.scalar:.4g}, is not the mean of the losses of its "
         f"samples alone, {context.one_row_values.mean():.4g}.",
         context.evidence(problem.y_true, problem.y_pred, whole),
-        consequence="the value depends on the batch size and on which samples meet in a batch; "
-        "sample weights cannot be given a meaning",
-        remedy=f"{_PER_SAMPLE}; or declare `batchwise=True` if the whole batch is meant",
+        consequence="the value depends on the batch size and on which samples meet in a batch"
+        + ("" if context.declared_batchwise else "; sample weights cannot be given a meaning"),
+        remedy=""
+        if context.declared_batchwise
+        else f"{_PER_SAMPLE}; or declare `batchwise=True` if the whole batch is meant",
         severity="information" if natural else "warning",
     )
 
@@ -132,6 +171,9 @@ def probe_weights(context: Context) -> Iterator[Finding]:
         yield _refused(context, accepted.error or "")
         return
     if seen.value.ndim == 1 and type(context.evaluator.loss).__call__ is keras.losses.Loss.__call__:
+        return
+    if _drops_weights(context):
+        yield _dropped(context)
         return
     weighted = context.evaluator.reduced(y, p, shaped)
     plain = context.random
@@ -255,4 +297,29 @@ def probe_mask(context: Context) -> Iterator[Finding]:
             context.evidence(problem.y_true, garbage, seen, "predictions of 1000 under the mask"),
             consequence="padding trains the model",
             remedy="return a value per time step, (N, T), so that the mask can act",
+        )
+
+
+def probe_padding(context: Context) -> Iterator[Finding]:
+    """A loss that leaves out steps whose target is 0 does not count them either."""
+    problem = context.problem
+    if problem.kind != "sequence" or problem.perfect is None:
+        return
+    y = problem.y_true.copy()
+    y[:, 3:] = 0
+    padded = context.evaluator.reduced(y, problem.y_pred)
+    short = context.evaluator.reduced(y[:, :3], problem.y_pred[:, :3])
+    if not (padded.finite and short.finite) or padded.slopes.shape != y.shape:
+        return
+    left_out = np.any(padded.slopes[:, :3]) and not np.any(padded.slopes[:, 3:])
+    if left_out and context.reduction != "sum" and not close(padded.scalar, short.scalar, 1e-3):
+        yield rules.finding(
+            rules.MASK_LEAK,
+            "Steps whose target is 0 get no gradient, as padding should, but are counted: without "
+            f"them the loss is {short.scalar:.4g} instead of {padded.scalar:.4g}.",
+            context.evidence(y, problem.y_pred, padded, "the last 2 of 5 steps are padding"),
+            consequence="the longer the padding, the smaller the loss and its gradient: short "
+            "sequences hardly train the model",
+            remedy="divide by the number of steps that count, `ops.sum(valid, axis=1)`",
+            severity="warning",
         )

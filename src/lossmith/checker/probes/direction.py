@@ -7,6 +7,7 @@ import numpy as np
 from lossmith.checker import rules
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Observation
+from lossmith.checker.probes import scan
 from lossmith.checker.probes.scan import is_scale_free
 from lossmith.checker.report import Finding
 from lossmith.checker.targets import ROWS, pull_back, to_free, to_prediction
@@ -119,7 +120,7 @@ def probe_floor(context: Context) -> Iterator[Finding]:
     if problem.kind not in ("regression", "boxes", "sequence") or context.settings.adversarial:
         return
     perfect = problem.perfect
-    if perfect is None:
+    if perfect is None or any(map(scan.is_smoothed_quantile, scan.scans(context))):
         return
     rng = np.random.default_rng(context.settings.seed + 1)
     best = context.evaluator.reduced(problem.y_true, perfect)

@@ -13,6 +13,10 @@ _GUARD = (
     "keep the argument of log, sqrt, division and norm away from 0 before the operation "
     "(`ops.maximum(x, eps)`, or two `ops.where` around it); a `where` after it does not help"
 )
+_OVERFLOW = (
+    "large numbers overflow: use `ops.logsumexp`, `ops.log_softmax` or `ops.softplus` in place of "
+    "`log` and `exp`, and clip what goes into `exp` or a power"
+)
 
 
 def probe_finite(context: Context) -> Iterator[Finding]:
@@ -58,7 +62,7 @@ def _value_finding(context: Context, cases: list[Case]) -> Finding:
         f"The loss is {seen.scalar} for {names}.",
         evidence,
         consequence=_SPREADS,
-        remedy=_GUARD,
+        remedy=_remedy(cases),
         severity="warning" if rare or infinite_only else "error",
     )
 
@@ -72,9 +76,14 @@ def _gradient_finding(context: Context, cases: list[Case]) -> Finding:
         f"The value is finite but the gradient is not, for {_names(cases)}.",
         evidence,
         consequence=_SPREADS,
-        remedy=_GUARD,
+        remedy=_remedy(cases),
         severity="warning" if rare else "error",
     )
+
+
+def _remedy(cases: list[Case]) -> str:
+    """Large predictions overflow; elsewhere it is a number near 0 that is the trouble."""
+    return _OVERFLOW if all(case.role == "extreme" for case in cases) else _GUARD
 
 
 def _clearest(cases: list[Case]) -> Case:

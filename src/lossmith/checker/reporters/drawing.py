@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from lossmith.checker.report import Curve
+
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _NOT_FINITE = "x"
 
@@ -23,6 +25,21 @@ def area(values: Sequence[float], height: int = 4) -> list[str]:
     return [
         "".join(_cell(level, row, row == 0) for level in levels) for row in reversed(range(height))
     ]
+
+
+def drawn(curve: Curve) -> list[str]:
+    """A title, the loss, its slope, and the axis below them."""
+    lines = [f"  {curve.title}"]
+    for name, values in (("loss", curve.values), ("slope", curve.slopes)):
+        rows = area(values)
+        finite = [value for value in values if math.isfinite(value)]
+        ends = (f"{max(finite):.3g}", f"{min(finite):.3g}") if finite else ("", "")
+        for number, row in enumerate(rows):
+            edge = ends[0] if number == 0 else ends[1] if number == len(rows) - 1 else ""
+            lines.append(f"  {name if number == 0 else '':>6} {edge:>9} {row}")
+    first, last = f"{curve.at[0]:g}", f"{curve.at[-1]:g}"
+    axis = f"{first}{last:>{max(1, len(curve.at) - len(first))}}"
+    return [*lines, f"  {'':>6} {'':>9} {axis}"]
 
 
 def _cell(level: int | None, row: int, is_lowest: bool) -> str:

@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lossmith.checker.report import SEVERITIES, Curve, Finding, Report
-from lossmith.checker.reporters.drawing import area
-from lossmith.checker.reporters.links import rule_page, shown_path
+from lossmith.checker.report import SEVERITIES, Curve, Finding, Report, counted
+from lossmith.checker.reporters.drawing import drawn
+from lossmith.checker.reporters.links import shown_path
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "information": "bold blue"}
 _SHAPE_RULES = ("LSM2", "LSM1", "LSM7")
@@ -22,8 +22,14 @@ _LONGEST = 200
 _WIDTH = 100
 
 
-def render(reports: Sequence[Report], refused: Mapping[str, str]) -> str:
-    """Every report, then what could not be checked, then one line of counts."""
+def render(reports: Sequence[Report], refused: Mapping[str, str], *, curves: bool = False) -> str:
+    """Every report, then what could not be checked, then one line of counts.
+
+    Args:
+        reports: the reports.
+        refused: the reason for each loss that could not be checked.
+        curves: draw all losses, and not only those with a fault that a picture explains.
+    """
     buffer = io.StringIO()
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     width = min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
@@ -31,7 +37,7 @@ def render(reports: Sequence[Report], refused: Mapping[str, str]) -> str:
         file=buffer, width=width, highlight=False, force_terminal=coloured, no_color=not coloured
     )
     for report in reports:
-        console.print(Group(*_report(report)))
+        console.print(Group(*_report(report, curves)))
     for name, reason in refused.items():
         console.print(Text.assemble((f"{name}: not checked. ", "bold red"), reason))
     console.print(_summary(reports, refused))
@@ -39,10 +45,10 @@ def render(reports: Sequence[Report], refused: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _report(report: Report) -> Iterator[RenderableType]:
+def _report(report: Report, curves: bool) -> Iterator[RenderableType]:
     where = report.location
     place = f"  {shown_path(where.file)}:{where.line}" if where else ""
-    kind = f"{report.target}{' (inferred)' if report.target_inferred else ''}"
+    kind = f"{report.target}{' (guessed)' if report.target_inferred else ''}"
     seen = ", ".join(report.backends_seen) or "no backend"
     yield Text.assemble((report.loss, "bold"), f"  {kind}  on {seen}", (place, "dim"))
     for backend, why in report.backends_missing.items():
@@ -51,7 +57,7 @@ def _report(report: Report) -> Iterator[RenderableType]:
         for finding in report.of(severity):
             yield Text()
             yield from _finding(finding)
-    if any(f.rule.code.startswith(_SHAPE_RULES) for f in report.findings):
+    if curves or any(f.rule.code.startswith(_SHAPE_RULES) for f in report.findings):
         for curve in report.curves:
             yield Text()
             yield from _curve(curve)
@@ -95,7 +101,7 @@ def _rows(finding: Finding) -> Iterator[tuple[str, str]]:
         yield "in training", finding.consequence
     if finding.remedy:
         yield "mend", finding.remedy
-    yield "more", rule_page(finding.rule)
+    yield "more", f"lossmith check --explain {finding.rule.code}"
 
 
 def _short(value: Any) -> str:
@@ -110,18 +116,10 @@ def _numbers(value: Any) -> str:
 
 
 def _curve(curve: Curve) -> Iterator[RenderableType]:
-    yield Text(f"  {curve.title}", "bold")
-    for name, values in (("loss", curve.values), ("slope", curve.slopes)):
-        rows = area(values)
-        finite = [value for value in values if abs(value) < float("inf")]
-        ends = (f"{max(finite):.3g}", f"{min(finite):.3g}") if finite else ("", "")
-        for number, row in enumerate(rows):
-            edge = ends[0] if number == 0 else ends[1] if number == len(rows) - 1 else ""
-            label = name if number == 0 else ""
-            yield Text(f"  {label:>6} {edge:>9} {row}")
-    first, last = f"{curve.at[0]:g}", f"{curve.at[-1]:g}"
-    axis = f"{first}{last:>{max(1, len(curve.at) - len(first))}}"
-    yield Text(f"  {'':>6} {'':>9} {axis}", "dim")
+    title, *rows, axis = drawn(curve)
+    yield Text(title, "bold")
+    yield from map(Text, rows)
+    yield Text(axis, "dim")
 
 
 def _card(report: Report) -> Table:
@@ -135,19 +133,25 @@ def _card(report: Report) -> Table:
 
 
 def _summary(reports: Sequence[Report], refused: Mapping[str, str]) -> Text:
-    counts = {
-        level: sum(f.waived is None for report in reports for f in report.of(level))
-        for level in SEVERITIES
-    }
-    words = [
-        f"{count} {level}{'s' if count != 1 and level != 'information' else ''}"
-        for level, count in counts.items()
-        if count
-    ]
     failed = sum(not report.ok for report in reports)
+    undecided = sum(bool(report.undecided) for report in reports)
     losses = f"{len(reports)} loss{'es' if len(reports) != 1 else ''} checked"
-    verdicts = [f"{failed} failed"] if failed else ["ok"] if reports else []
+    verdicts = [f"{failed} failed"] if failed else []
+    verdicts += [f"{undecided} not decided"] if undecided else []
+    verdicts += ["ok"] if reports and not verdicts else []
     verdicts += [f"{len(refused)} not checked"] if refused else []
-    style = "bold red" if failed or refused else "bold green"
-    found = f" ({', '.join(words) or 'no findings'})" if reports else ""
-    return Text.assemble(f"{losses}: ", (", ".join(verdicts), style), found)
+    style = "bold red" if failed or refused else "bold yellow" if undecided else "bold green"
+    findings = [finding for report in reports for finding in report.findings]
+    found = f" ({counted(findings)})" if reports else ""
+    return Text.assemble(f"{losses}: ", (", ".join(verdicts), style), found, _on_guesses(reports))
+
+
+def _on_guesses(reports: Sequence[Report]) -> str:
+    """What to write where kinds of target were guessed; nothing where all were given."""
+    guessed = [report for report in reports if report.target_inferred]
+    if not guessed:
+        return ""
+    kinds = ", ".join(dict.fromkeys(report.target for report in guessed))
+    codes = dict.fromkeys(f.rule.code for report in guessed for f in report.undecided)
+    doubt = f", and {', '.join(codes)} would be errors if that is right" if codes else ""
+    return f". The kind of target was guessed ({kinds}){doubt}: write --target KIND"
