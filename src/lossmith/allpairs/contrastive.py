@@ -12,6 +12,7 @@ from lossmith.core import NonNegative, Positive
 from lossmith.core.backend import keras
 from lossmith.core.numerics import hinge
 from lossmith.core.reduction import divide_or_zero
+from lossmith.core.tracing import is_traced
 
 ops = keras.ops
 
@@ -88,7 +89,8 @@ class AllPairsContrastive(AllPairsLoss):
         return value, ops.ones_like(value)
 
     def _hinges(self, block: Any) -> tuple[Any, Any]:
-        pull = hinge(block - self.positive_margin) if self.positive_margin else block
+        has_margin = is_traced(self) or self.positive_margin > 0
+        pull = hinge(block - self.positive_margin) if has_margin else block
         return pull, hinge(self.margin - block)
 
     def _active(self, measured: Any, row: Row) -> tuple[Any, Any]:

@@ -47,9 +47,10 @@ def traced(loss: "Loss", values: Mapping[str, Any]) -> "Loss":
     """Return `loss` evaluated with these tensors as its hyperparameters.
 
     The result is called like any loss, inside or outside of a compiled step, and can be
-    differentiated (and, on JAX, mapped with `vmap`) with respect to the tensors. They are taken as
-    they are: neither validated nor saved. The result has no hash and is made anew in each trace;
-    `torch.compile` cannot look into how it is made, and breaks its graph there.
+    differentiated (and, on JAX, mapped with `vmap`) with respect to the tensors; a loss over all
+    pairs alone has no gradient in them. They are taken as they are: neither validated nor saved.
+    The result has no hash and is made anew in each trace; `torch.compile` cannot look into how it
+    is made, and breaks its graph there.
 
     Args:
         loss: a loss.
@@ -85,9 +86,14 @@ def traced(loss: "Loss", values: Mapping[str, Any]) -> "Loss":
     return _with_operands(loss, own)
 
 
+def tensors_of(loss: "Loss") -> dict[str, Any]:
+    """The tensors that stand in the place of hyperparameters, by name."""
+    return dict(loss.__dict__.get("_traced", {}))
+
+
 def is_traced(loss: "Loss") -> bool:
     """Whether tensors stand in the place of some hyperparameters."""
-    return bool(loss.__dict__.get("_traced"))
+    return bool(tensors_of(loss))
 
 
 def _with_operands(loss: "Loss", changed: Mapping[str, Any]) -> "Loss":
@@ -97,7 +103,7 @@ def _with_operands(loss: "Loss", changed: Mapping[str, Any]) -> "Loss":
     values = {**loss.hyperparameters, **changed}
     clone.__dict__["_hyperparameters"] = MappingProxyType(values)
     clone.__dict__["_changing"] = changing_in(values)
-    clone.__dict__["_traced"] = {**loss.__dict__.get("_traced", {}), **changed}
+    clone.__dict__["_traced"] = {**tensors_of(loss), **changed}
     clone.__dict__["_as_one_node"] = None
     clone.__dict__["_operands"] = {**loss._operands, **changed}
     _distribute_operands(clone)
@@ -117,7 +123,7 @@ def _distribute_operands(clone: Any) -> None:
 def cast(loss: "Loss", dtype: Any) -> "Loss":
     """The loss with its tensors, and its arrays of real numbers, as tensors of a dtype."""
     if is_traced(loss):
-        tensors = loss.__dict__["_traced"]
+        tensors = tensors_of(loss)
         loss = _with_operands(
             loss,
             {

@@ -8,6 +8,7 @@ from jax import lax
 from jax import numpy as jnp
 
 from lossmith.allpairs.search import by_halving
+from lossmith.core import tracing
 
 _FEW_BOUNDS = 128
 _TOGETHER = 8
@@ -114,25 +115,35 @@ def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[.
 
 def differentiable(loss: Any, pairs: Any) -> Any:
     """The value of the loss, with the gradient that the engine computes along with it."""
+    tensors = tracing.tensors_of(loss)
+    if tensors:  # such a loss has no hash, and is part of a compiled step already
+        return _value(loss, pairs.vectors(), pairs.without_vectors(), tensors)
     # The value does not depend on how a loss is reduced, which is no reason to compile anew.
     return _compiled_value(
-        loss(reduction="sum", dtype=None), pairs.vectors(), pairs.without_vectors()
+        loss(reduction="sum", dtype=None), pairs.vectors(), pairs.without_vectors(), {}
     )
 
 
-def _value(loss: Any, vectors: Any, others: Any) -> Any:
+def _value(loss: Any, vectors: Any, others: Any, tensors: Any) -> Any:
+    """The hyperparameters that are tensors are arguments: a rule of JAX's reaches for no others."""
+
+    def with_tensors(tensors: Any) -> Any:
+        return tracing.traced(loss, tensors) if tensors else loss
+
     @jax.custom_vjp
-    def value(vectors: Any, others: Any) -> Any:
-        return loss.evaluate_pairs(others.with_vectors(vectors), gradient=False)[0]
+    def value(vectors: Any, others: Any, tensors: Any) -> Any:
+        pairs = others.with_vectors(vectors)
+        return with_tensors(tensors).evaluate_pairs(pairs, gradient=False)[0]
 
-    def forward(vectors: Any, others: Any) -> tuple[Any, Any]:
-        return loss.evaluate_pairs(others.with_vectors(vectors), gradient=True)
+    def forward(vectors: Any, others: Any, tensors: Any) -> tuple[Any, Any]:
+        pairs = others.with_vectors(vectors)
+        return with_tensors(tensors).evaluate_pairs(pairs, gradient=True)
 
-    def backward(gradients: Any, upstream: Any) -> tuple[Any, None]:
-        return tuple(upstream * each for each in gradients), None
+    def backward(gradients: Any, upstream: Any) -> tuple[Any, None, None]:
+        return tuple(upstream * each for each in gradients), None, None
 
     value.defvjp(forward, backward)
-    return value(vectors, others)
+    return value(vectors, others, tensors)
 
 
 _compiled_value = jax.jit(_value, static_argnums=0)

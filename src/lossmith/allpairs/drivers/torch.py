@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lossmith.allpairs.pairs import Pairs
+from lossmith.core.tracing import is_traced
 
 _WORTH_COMPILING = 2**18
 _losses: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -132,6 +133,8 @@ def _compiled_for(owner: Any, function: Callable[..., Any]) -> Callable[..., Any
 
 def differentiable(loss: Any, pairs: Any) -> Any:
     """The value of the loss, with the gradient computed along with it if one is wanted."""
+    if torch.compiler.is_compiling() and is_traced(loss):
+        return _outside_of_the_graph(loss, pairs)
     vectors = pairs.vectors()
     gradient = torch.is_grad_enabled() and any(each.requires_grad for each in vectors)
     if torch.compiler.is_compiling():
@@ -140,6 +143,12 @@ def differentiable(loss: Any, pairs: Any) -> Any:
     if not gradient:
         return loss.evaluate_pairs(pairs, gradient=False)[0]
     return _WithGradient.apply(loss, pairs, *vectors)[0]
+
+
+@torch.compiler.disable
+def _outside_of_the_graph(loss: Any, pairs: Any) -> Any:
+    """A compiled step knows losses by their numbers; one with tensors in it has none of its own."""
+    return differentiable(loss, pairs)
 
 
 class _WithGradient(torch.autograd.Function):
