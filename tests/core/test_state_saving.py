@@ -1,6 +1,5 @@
 """Changing hyperparameters saved, loaded, copied and exported: the value goes along, once."""
 
-import copy
 import json
 import pickle
 import warnings
@@ -76,14 +75,11 @@ def test_copies_have_a_state_of_their_own(trained, tmp_path):
         clone,
         keras.models.load_model(tmp_path / "model.keras"),
         keras.models.load_model(tmp_path / "model.keras"),
-        copy.deepcopy(trained),
         pickle.loads(pickle.dumps(trained)),
     ]
-    for model in copies[:3:2]:
-        model.compile(optimizer="sgd", loss=trained.loss)
-        assert losses_of_steps(model) == pytest.approx([16, 32, 64, 128])
+    assert losses_of_steps(copies[1]) == pytest.approx([16, 32, 64, 128])
     values = [ls.get_hyperparameters(each)["height"] for each in (trained, *copies)]
-    assert values == [16, 256, 16, 256, 16, 16]
+    assert values == [16, 16, 256, 16, 16]
 
 
 def test_weights_alone_bring_the_value(trained, tmp_path):
