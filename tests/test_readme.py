@@ -1,4 +1,4 @@
-"""The Python blocks of README.md run as they stand, in order, and print what they say.
+"""The Python blocks of README.md and of a page run as they stand, and print what they say.
 
 A block that begins with `# name.py` is a file of that name, for the later ones to import. A
 `text` block right after a `python` block is the output; `...` in it stands for anything.
@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(
     r"^```python\n(.*?)^```\n(?:\s*^```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE
 )
@@ -26,7 +28,7 @@ RUN_BLOCKS = """
             return ""
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, "README.md", "exec"), namespace)
+            exec(compile(code, "page", "exec"), namespace)
         return printed.getvalue()
 
     blocks = json.loads(pathlib.Path(sys.argv[1]).read_text())
@@ -34,10 +36,11 @@ RUN_BLOCKS = """
 """
 
 
-def test_readme_runs_and_prints_what_it_says(
-    fresh_process: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize("page", ["README.md", "docs/hyperparameters.md"])
+def test_a_page_runs_and_prints_what_it_says(
+    page: str, fresh_process: Callable[..., Any], tmp_path: Path
 ) -> None:
-    blocks = BLOCK.findall(README.read_text(encoding="utf-8"))
+    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
     assert blocks
     codes = tmp_path / "blocks.json"
     codes.write_text(json.dumps([code for code, _ in blocks]), encoding="utf-8")
