@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from lossmith.core.files import moved_into_place
 from lossmith.datasets import LabelledImages
+from lossmith.files import moved_into_place
 from lossmith.siamese import SiameseNetwork
 from lossmith.siamese.gallery import Gallery, usearch_index
 from lossmith.siamese.runs import RunFolder

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from lossmith.core.files import write_text
+from lossmith.files import write_text
 from lossmith.report.data import ReportData
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lossmith.core.backend import keras
-from lossmith.core.files import moved_into_place, read_json, write_text
+from lossmith.files import moved_into_place, read_json, write_text
 from lossmith.siamese.saved_models import load_model
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lossmith import distances
 from lossmith.core.backend import keras
-from lossmith.core.files import moved_into_place
+from lossmith.files import moved_into_place
 from lossmith.siamese._ranking import FloatArray, directions
 
 _SPARE = 8

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from lossmith.core.files import moved_into_place, read_json, write_text
+from lossmith.files import moved_into_place, read_json, write_text
 from lossmith.siamese.network import SiameseNetwork
 from lossmith.siamese.saved_models import load_model
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lossmith.core.files import moved_into_place, read_json
+from lossmith.files import moved_into_place, read_json
 
 pytestmark = pytest.mark.backend_free
 
