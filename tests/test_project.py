@@ -64,7 +64,7 @@ def test_wheel_holds_the_whole_package_and_its_type_marker(tmp_path: Path) -> No
         path.relative_to(SOURCES).as_posix()
         for path in SOURCES.rglob("*")
         if path.is_file() and path.suffix != ".pyc"
-    }
+    } | {f"lossmith/checker/rule_pages/{page.name}" for page in (ROOT / "docs/rules").iterdir()}
     assert shipped == expected
     assert "lossmith/py.typed" in shipped
 

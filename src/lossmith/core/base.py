@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform, over
 
 import numpy as np
 
-from lossmith.core import declaration, evaluation, reduction, registry, shapes, tracing
+from lossmith.core import declaration, evaluation, reduction, registry, saveable, shapes, tracing
 from lossmith.core import hyperparameters as hp
 from lossmith.core.arithmetic import Arithmetic
 from lossmith.core.backend import keras
@@ -144,7 +144,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
         cls.default_name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_",
                                   cls.__name__).lower()  # fmt: skip
         declaration.check_targets_kind(cls)
-        declaration.check_methods_saveable(cls)
+        saveable.check_methods(cls)
         declaration.check_call(cls)
         cls._signature = declaration.classic_signature(cls, Loss)
         cls.declared = MappingProxyType(declaration.hyperparameters_of(cls, Loss))

@@ -5,12 +5,12 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from lossmith.core import hyperparameters as hp
-from lossmith.core import registry
+from lossmith.core import registry, saveable
 from lossmith.core.backend import keras
 from lossmith.core.hyperparameters import REQUIRED, Hyperparameter
 from lossmith.core.learning import Learned
@@ -26,80 +26,12 @@ _PREDICTION_NAMES = frozenset(
 _TARGET_NAMES = frozenset(
     {"y_true", "true", "target", "targets", "label", "labels", "y", "ground_truth"}
 )
-_ADVICE_ON_CLOSURES = (
-    "Make it a keyword of the formula instead, `def formula(y_true, y_pred, *, threshold=1.0)`, "
-    "and write `loss(threshold=...)` where you called the factory."
-)
-_ADVICE_ON_CLASSES = "Make it an argument of __init__, or a field of the class."
-_NOTHING: Any = object()
-
 _INSTEAD_OF_LEARNING = (
     "Learn the scale or shape of a likelihood (lossmith.losses.general_adaptive, "
     "student_t_likelihood, cauchy_likelihood, laplace_likelihood, gaussian_likelihood), or choose "
     "by a metric that does not change. A formula of your own that is normalised says so: "
     "learnable=('name',)."
 )
-
-
-def check_saveable(owner: str, function: Callable[..., Any]) -> None:
-    """Refuse a function that a saved model could not find again.
-
-    Raises:
-        TypeError: for a lambda or a function with free variables, saying what to write.
-    """
-    if function.__name__ == "<lambda>":
-        raise TypeError(f"{owner}: a lambda cannot be saved with a model. Write it with `def`.")
-    _refuse_closure(owner, function, _ADVICE_ON_CLOSURES)
-
-
-def check_methods_saveable(cls: Any) -> None:
-    """Refuse a class with a method, property or helper that a saved model could not find again.
-
-    Raises:
-        TypeError: naming the method and the variables that it reads.
-    """
-    for attribute in vars(cls).values():
-        for function in _functions_in(attribute):
-            _refuse_closure(cls.__name__, function, _ADVICE_ON_CLASSES)
-
-
-def _functions_in(attribute: Any) -> Iterator[Callable[..., Any]]:
-    if isinstance(attribute, property):
-        parts = [attribute.fget, attribute.fset]
-    elif isinstance(attribute, functools.cached_property):
-        parts = [attribute.func]
-    else:
-        parts = [getattr(attribute, "__func__", attribute)]  # of a static or class method
-    yield from filter(inspect.isfunction, parts)
-
-
-def _refuse_closure(owner: str, function: Any, advice: str) -> None:
-    free = [
-        name
-        for name, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        )
-        # A class that is being made is not yet in the cell that `super()` and its own name read.
-        if name not in ("__class__", owner) and not _is_found_again(cell, function)
-    ]
-    if free:
-        raise TypeError(
-            f"{owner}: `{function.__name__}` reads {', '.join(f'`{name}`' for name in free)} from "
-            f"the function around it, which is lost by save and load. {advice}"
-        )
-    if hasattr(function, "__wrapped__") and inspect.isfunction(function.__wrapped__):
-        _refuse_closure(owner, function.__wrapped__, advice)
-
-
-def _is_found_again(cell: Any, function: Any) -> bool:
-    """Whether a cell holds a module, or the function that a decorator has wrapped."""
-    try:
-        content = cell.cell_contents
-    except ValueError:
-        return False
-    return isinstance(content, types.ModuleType) or content is getattr(
-        function, "__wrapped__", _NOTHING
-    )
 
 
 def check_tensors(owner: str, parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -150,7 +82,7 @@ def check_call(cls: Any) -> None:
         return
     if not inspect.isfunction(call):
         raise TypeError(f"{cls.__name__}: `call` must be a method, call(self, y_true, y_pred).")
-    check_saveable(cls.__name__, call)
+    saveable.check_function(cls.__name__, call)
     parameters = list(inspect.signature(call).parameters.values())[1:]
     for extra in check_tensors(cls.__name__, parameters):
         if extra.name == "sample_weight" and extra.default is None and cls.batchwise:

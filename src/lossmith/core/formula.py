@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, overload
 
-from lossmith.core import declaration
+from lossmith.core import declaration, saveable
 from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
 from lossmith.core.base import Loss, LossType
@@ -101,7 +101,7 @@ def loss(
             package=package,
         )
     _refuse_other_callables(formula)
-    declaration.check_saveable(formula.__name__, formula)
+    saveable.check_function(formula.__name__, formula)
     return _make_class(formula, targets, batchwise, learnable, name, package)()
 
 

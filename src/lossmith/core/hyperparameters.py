@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union
 import annotated_types as at
 import numpy as np
 
-from lossmith.core import constraints, registry
+from lossmith.core import arrays, constraints, registry
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
 
@@ -208,39 +208,9 @@ def _convert_number(value: Any, kind: type) -> float | int:
 
 def _freeze_array(value: Any, hint: Any) -> np.ndarray:
     try:
-        array = np.array(value)
-    except (TypeError, ValueError):
-        raise _RefusedError(_describe(hint)) from None
-    declared = _dtype_of(hint)
-    is_number = array.dtype.kind in "iuf" and not np.issubdtype(declared, np.bool_)
-    fits = is_number or np.issubdtype(array.dtype, declared)
-    if array.ndim == 0 or array.dtype.kind not in "biuf" or not fits:
-        raise _RefusedError(_describe(hint))
-    if not np.all(np.isfinite(array)):
-        raise _RefusedError(_describe(hint), ValueError)
-    if array.dtype.kind != "b":
-        array = _as_numbers(array, declared, keeps_integers=hint is not np.ndarray)
-    array.setflags(write=False)
-    return array
-
-
-def _as_numbers(array: np.ndarray, declared: Any, keeps_integers: bool) -> np.ndarray:
-    """Numbers of one width, so that equal arrays compute the same."""
-    wants_integers = np.issubdtype(declared, np.integer)
-    if keeps_integers and array.dtype.kind in "iu" and not np.issubdtype(declared, np.floating):
-        if array.size and array.max() > np.iinfo(np.int64).max:
-            raise _RefusedError("an array of integers that int64 can hold", ValueError)
-        return array.astype(np.int64)
-    if wants_integers:
-        raise _RefusedError("an array of integers")
-    return array.astype(np.float64)
-
-
-def _dtype_of(hint: Any) -> Any:
-    """The kind of number that `numpy.typing.NDArray[...]` names; of a bare array any."""
-    arguments = typing.get_args(hint)
-    named = typing.get_args(arguments[1])[0] if len(arguments) == 2 else Any
-    return named if inspect.isclass(named) and issubclass(named, np.generic) else np.generic
+        return arrays.frozen(value, hint)
+    except (TypeError, ValueError) as error:
+        raise _RefusedError(str(error), type(error)) from None
 
 
 def _convert_loss(value: Any, kind: type) -> Any:
@@ -281,7 +251,7 @@ def _describe(hint: Any) -> str:
         return "None"
     if inspect.isclass(hint) and issubclass(hint, keras.losses.Loss):
         return "a loss"
-    return _PLAIN_WORDS.get(hint, "an array of finite numbers")
+    return _PLAIN_WORDS.get(hint, arrays.EXPECTED)
 
 
 def check_constraints(owner: str, declared: Iterable[Hyperparameter]) -> None:
@@ -372,14 +342,6 @@ def as_operand(value: Any) -> Any:
     A changing hyperparameter is at its first value until a step puts a tensor in its place.
     """
     return value.initial if isinstance(value, Changing) else value
-
-
-def is_array_of_reals(value: Any) -> bool:
-    """Whether a bound value becomes a tensor before a formula computes with it.
-
-    Integer arrays stay NumPy's, so that they can be axes and indices.
-    """
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def comparable(value: Any) -> Any:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lossmith.core import backend
+from lossmith.core import arrays, backend
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
-from lossmith.core.hyperparameters import is_array_of_reals
 
 if TYPE_CHECKING:
     from lossmith.core.base import Loss
@@ -136,11 +135,11 @@ def cast(loss: "Loss", dtype: Any) -> "Loss":
 
 def _with_arrays_as_tensors(loss: "Loss", dtype: Any) -> "Loss":
     """Made anew for each call: a formula that changes a tensor in place changes no loss."""
-    arrays = {n: value for n, value in loss._operands.items() if is_array_of_reals(value)}
-    if not arrays:
+    found = {n: value for n, value in loss._operands.items() if arrays.is_real(value)}
+    if not found:
         return loss
-    tensors = {n: ops.convert_to_tensor(value, dtype=dtype) for n, value in arrays.items()}
-    by_identity = {id(value): tensors[name] for name, value in arrays.items()}
+    tensors = {n: ops.convert_to_tensor(value, dtype=dtype) for n, value in found.items()}
+    by_identity = {id(value): tensors[name] for name, value in found.items()}
     clone = object.__new__(type(loss))
     clone.__dict__.update({n: by_identity.get(id(value), value) for n, value in vars(loss).items()})
     clone.__dict__["_operands"] = {**loss._operands, **tensors}
