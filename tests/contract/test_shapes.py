@@ -210,3 +210,15 @@ def test_time_steps_keep_their_axis():
     assert tuple(ls.losses.huber.values(y_true, y_pred).shape) == (2, 5)
     step = compiled(ls.losses.huber)
     assert float(step(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))) == 0.5
+
+
+def test_labels_of_two_ranks_are_explained_where_the_backend_forgets_the_rank(backend):
+    model = model_of((1,))
+    model.compile("sgd", ls.losses.huber)
+    x, y = np.zeros((4, 1)), np.zeros(4)
+    model.train_on_batch(x, y)
+    if backend == "tensorflow":
+        with pytest.raises(ValueError, match=r"how many axes.*compile the model again"):
+            model.train_on_batch(x, y[:, None])
+        model.compile("sgd", ls.losses.huber)
+    assert np.isfinite(model.train_on_batch(x, y[:, None]))

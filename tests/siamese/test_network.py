@@ -225,7 +225,9 @@ def test_training_on_after_the_calibration_is_warned_of(network):
         network.fit((A, B), SAME, verbose=0)
 
 
-def test_labels_that_are_not_one_per_pair_are_refused(network):
+def test_labels_that_are_not_one_per_pair_are_refused():
+    network = SiameseNetwork(encoder())
+    network.compile("sgd", ls.losses.contrastive)
     with pytest.raises(ValueError, match=r"\(16,\) for 16 pairs; got labels of shape \(16, 2\)"):
         network.fit((A, B), np.zeros((16, 2)), verbose=0)
     network.fit((A, B), SAME[:, None], verbose=0)

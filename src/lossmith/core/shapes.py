@@ -16,7 +16,17 @@ Targets = Literal["value", "class", "pair"]
 
 
 def shape_of(tensor: Any) -> Shape:
-    """The static shape of a tensor, `None` for an open dimension."""
+    """The static shape of a tensor, `None` for an open dimension.
+
+    Raises:
+        ValueError: if not even the number of its axes is known, as TensorFlow alone allows.
+    """
+    if getattr(tensor.shape, "rank", 0) is None:
+        raise ValueError(
+            "A loss needs to know how many axes its tensors have. TensorFlow forgets it where a "
+            "model is given labels of shape (N,) at one time and (N, 1) at another: keep to one of "
+            "them, or compile the model again in between."
+        )
     return tuple(tensor.shape)
 
 
