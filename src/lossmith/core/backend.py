@@ -103,6 +103,20 @@ def is_concrete(tensor: Any) -> bool:
     return isinstance(tensor, np.ndarray)
 
 
+def kept(array: np.ndarray) -> Any:
+    """An array in the form that `fresh` makes tensors of inside a compiled step."""
+    return keras.ops.convert_to_tensor(array) if keras.backend.backend() == "torch" else array
+
+
+def fresh(array: Any, dtype: Any) -> Any:
+    """A new tensor of what `kept` gave, which nobody else can change."""
+    if keras.backend.backend() != "torch":
+        return keras.ops.convert_to_tensor(array, dtype=dtype)
+    from keras.src.backend.torch.core import to_torch_dtype
+
+    return array.to(to_torch_dtype(dtype), copy=True)
+
+
 def like(value: Any, tensor: Any) -> Any:
     """A number, an array or a tensor, with all its digits, in the dtype of another tensor."""
     if keras.backend.backend() == "tensorflow" and isinstance(value, int | float):

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         Annotated fields of a subclass are its keyword arguments.
         """
 
+        _arrays: Mapping[str, Any]
         _changing: Mapping[str, Changing]
         _dtype: str
         _hyperparameters: Mapping[str, Any]
@@ -201,8 +202,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             self._initialise_classic(settings)
         self.__dict__["reduction"] = reduction.canonical(self.name, self.reduction)
         self.__post_init__()
-        self.__dict__["_as_one_node"] = evaluation.as_one_node(self)
-        self.__dict__["_sealed"] = True
+        found = {"_arrays": tracing.arrays_of(self), "_as_one_node": evaluation.as_one_node(self)}
+        self.__dict__.update(found, _sealed=True)
 
     def _initialise_classic(self, settings: dict[str, Any]) -> None:
         accepted = declaration.accepted_settings(self._signature, settings)

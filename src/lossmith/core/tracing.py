@@ -104,6 +104,7 @@ def _with_operands(loss: "Loss", changed: Mapping[str, Any]) -> "Loss":
     clone.__dict__["_changing"] = changing_in(values)
     clone.__dict__["_traced"] = {**tensors_of(loss), **changed}
     clone.__dict__["_as_one_node"] = None
+    clone.__dict__["_arrays"] = {n: kept for n, kept in loss._arrays.items() if n not in changed}
     clone.__dict__["_operands"] = {**loss._operands, **changed}
     _distribute_operands(clone)
     clone.__dict__["_sealed"] = True
@@ -135,15 +136,28 @@ def cast(loss: "Loss", dtype: Any) -> "Loss":
 
 def _with_arrays_as_tensors(loss: "Loss", dtype: Any) -> "Loss":
     """Made anew for each call: a formula that changes a tensor in place changes no loss."""
-    found = {n: value for n, value in loss._operands.items() if arrays.is_real(value)}
-    if not found:
+    if not loss._arrays:
         return loss
-    tensors = {n: ops.convert_to_tensor(value, dtype=dtype) for n, value in found.items()}
-    by_identity = {id(value): tensors[name] for name, value in found.items()}
+    tensors = {name: backend.fresh(kept, dtype) for name, (kept, _) in loss._arrays.items()}
     clone = object.__new__(type(loss))
-    clone.__dict__.update({n: by_identity.get(id(value), value) for n, value in vars(loss).items()})
+    clone.__dict__.update(vars(loss))
     clone.__dict__["_operands"] = {**loss._operands, **tensors}
+    for name, (_, attributes) in loss._arrays.items():
+        for attribute in attributes:
+            clone.__dict__[attribute] = tensors[name]
     return clone
+
+
+def arrays_of(loss: "Loss") -> dict[str, tuple[Any, tuple[str, ...]]]:
+    """The arrays of real numbers that a loss has, each with the attributes that hold it.
+
+    Found once, when the loss is made: `torch.compile` cannot ask a NumPy array what it is.
+    """
+    return {
+        name: (backend.kept(value), tuple(n for n, held in vars(loss).items() if held is value))
+        for name, value in loss._operands.items()
+        if arrays.is_real(value)
+    }
 
 
 def send(tensors: Any, loss: "Loss", current: Current) -> None:
