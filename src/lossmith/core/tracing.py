@@ -104,7 +104,8 @@ def _with_operands(loss: "Loss", changed: Mapping[str, Any]) -> "Loss":
     clone.__dict__["_changing"] = changing_in(values)
     clone.__dict__["_traced"] = {**tensors_of(loss), **changed}
     clone.__dict__["_as_one_node"] = None
-    clone.__dict__["_arrays"] = {n: kept for n, kept in loss._arrays.items() if n not in changed}
+    still = {n: kept for n, kept in loss._arrays.items() if n not in changed}
+    clone.__dict__["_arrays"] = MappingProxyType(still)
     clone.__dict__["_operands"] = {**loss._operands, **changed}
     _distribute_operands(clone)
     clone.__dict__["_sealed"] = True
@@ -148,16 +149,18 @@ def _with_arrays_as_tensors(loss: "Loss", dtype: Any) -> "Loss":
     return clone
 
 
-def arrays_of(loss: "Loss") -> dict[str, tuple[Any, tuple[str, ...]]]:
+def arrays_of(loss: "Loss") -> Mapping[str, tuple[Any, tuple[str, ...]]]:
     """The arrays of real numbers that a loss has, each with the attributes that hold it.
 
-    Found once, when the loss is made: `torch.compile` cannot ask a NumPy array what it is.
+    Found once, when the loss is made: `torch.compile` cannot ask a NumPy array what it is. Keras
+    would look for layers in a dictionary, and never come back from a tensor in it.
     """
-    return {
+    found = {
         name: (backend.kept(value), tuple(n for n, held in vars(loss).items() if held is value))
         for name, value in loss._operands.items()
         if arrays.is_real(value)
     }
+    return MappingProxyType(found)
 
 
 def send(tensors: Any, loss: "Loss", current: Current) -> None:
