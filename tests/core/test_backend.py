@@ -106,3 +106,29 @@ def test_a_fresh_process_chooses_in_silence(tmp_path):
     )
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout == finished.stderr == ""
+
+
+def test_the_gamma_function_on_the_backend_of_numpy():
+    source = """
+import math, numpy
+from lossmith.core.backend import log_gamma
+for dtype in ("float32", "float64"):
+    x = numpy.array([[0.5, 3.0], [7.5, 100.0]], dtype)
+    found = log_gamma(x)
+    assert found.dtype == x.dtype
+    expected = [[math.lgamma(each) for each in row] for row in x]
+    numpy.testing.assert_allclose(found, expected, rtol=1e-6)
+assert abs(float(log_gamma(numpy.asarray(3.0))) - math.log(2)) < 1e-12
+import lossmith
+print(float(lossmith.losses.student_t_likelihood([0.0], [1.0])))
+"""
+    root = Path(__file__).resolve().parents[2]
+    finished = subprocess.run(
+        [sys.executable, "-c", source],
+        env=os.environ | {"KERAS_BACKEND": "numpy", "PYTHONPATH": str(root / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert 0 < float(finished.stdout) < 5

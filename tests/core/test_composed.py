@@ -11,6 +11,7 @@ import lossmith as ls
 
 losses = ls.losses
 huber, log_cosh, rmse = losses.huber, losses.log_cosh, losses.root_mean_squared_error
+likelihood, uncertain = losses.gaussian_likelihood, ls.uncertainty_weighted(losses.huber)
 TOTAL = 0.7 * huber(threshold=0.5) + 0.3 * log_cosh
 WEIGHTS = np.array([2.0, 0.0, 1.0, 0.5], "float32")
 MASK = np.array([True, True, False, True])
@@ -56,6 +57,26 @@ def test_ways_to_write_a_sum():
     assert hash(huber + log_cosh) == hash(huber + log_cosh)
     assert huber + log_cosh != huber + 2 * log_cosh
     assert repr(TOTAL) == "0.7 * Huber(threshold=0.5) + 0.3 * LogCosh()"
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("dtype", [None, "float64"])
+def test_a_sum_keeps_its_settings(reduction, dtype):
+    settings = {"reduction": reduction, "dtype": dtype}
+    total = huber(**settings) + log_cosh(**settings)
+    half = 0.5 * huber(**settings) + 0.5 * log_cosh(**settings)
+    assert 0.5 * total == total / 2 == half
+    assert 0.5 * total(name="mixed") == half
+    assert (0.5 * total(name="mixed")).name == total(name="mixed").name == "mixed"
+    assert total(name="mixed") == total
+    again = (huber + log_cosh)(reduction=reduction)(dtype=dtype)
+    assert again == (huber + log_cosh)(dtype=dtype)(reduction=reduction) == total
+
+
+@pytest.mark.parametrize("number", [np.float32(2), np.int64(2), np.array(2.0)], ids=repr)
+def test_numbers_of_numpy_are_numbers(number):
+    assert number * (0.5 * huber) == 1 * huber
+    assert type((number * huber).weight) is float
 
 
 def test_names_of_the_parts():
@@ -116,6 +137,36 @@ def test_weights_and_hyperparameters_of_parts_change():
     assert ls.get_hyperparameters(model)["huber.loss.threshold"] == 16
 
 
+def uncertain_parts():
+    """Two parts that differ only in the loss that they weigh."""
+    return ls.uncertainty_weighted(huber) + ls.uncertainty_weighted(log_cosh)
+
+
+def rewarded():
+    """Both a weight and, within two weights, a hyperparameter change."""
+    weighted = np.float32(1.5) * (ls.adjustable(2.0) * huber(threshold=doubling))
+    return weighted + ls.adjustable(3.0) * log_cosh
+
+
+@pytest.mark.parametrize("make", [uncertain_parts, rewarded])
+def test_parts_that_change_are_logged(make):
+    total = make()
+    model = sequential(total, metrics=total.parts)
+    history = model.fit(X, Y, batch_size=2, epochs=2, verbose=0).history
+    assert np.isfinite(history["huber"]).all()
+    now = ls.get_hyperparameters(model)
+    figures = model.evaluate(X, Y, verbose=0, return_dict=True)
+    predictions = model.predict(X, verbose=0)
+    for part in total.parts:
+        values = {
+            name: next(value for key, value in now.items()
+                       if key.startswith(f"{part.name}.") and key.endswith(f".{name}"))
+            for name in part.changing
+        }  # fmt: skip
+        assert figures[part.name] == pytest.approx(float(part(**values)(Y, predictions)), rel=1e-5)
+    assert all(type(part).__name__ != "Weighted" for part in total.parts)
+
+
 def test_uncertainty_weighting_finds_the_size_of_each_loss():
     """Two outputs with errors of size 0.1 and 2: the learned scales are these sizes."""
     rng = np.random.default_rng(0)
@@ -136,6 +187,7 @@ def test_uncertainty_weighting_is_its_formula_and_adds_up():
     np.testing.assert_allclose(
         to_numpy(loss.values(Y_TRUE, Y_TRUE + 1)), values / 8 + np.log(2), rtol=1e-6
     )
+    assert ls.uncertainty_weighted(log_cosh(dtype="float64")).requested_dtype == "float64"
     total = ls.uncertainty_weighted(huber) + ls.uncertainty_weighted(log_cosh)
     assert set(total.changing) == {"huber.loss.scale", "log_cosh.loss.scale"}
     model = sequential(total)
@@ -157,7 +209,11 @@ def test_uncertainty_weighting_is_its_formula_and_adds_up():
         (lambda: huber + log_cosh(reduction="sum"), ValueError, "must have one reduction"),
         (lambda: huber + losses.contrastive, ValueError, "belong to another output"),
         (lambda: huber + log_cosh(dtype="float64"), ValueError, "must have one requested_dtype"),
+        (lambda: type(TOTAL)(a=1 * huber, b=1 * huber, reduction="sum"), ValueError, "its parts"),
         (lambda: ls.uncertainty_weighted(rmse), ValueError, "value per sample"),
+        (lambda: ls.uncertainty_weighted(likelihood), ValueError, "a loss of 0 or greater"),
+        (lambda: ls.uncertainty_weighted(2 * likelihood), ValueError, "a loss of 0 or greater"),
+        (lambda: ls.uncertainty_weighted(uncertain), ValueError, "a loss of 0 or greater"),
         (lambda: huber + log_cosh(name="mask"), TypeError, "cannot be the name"),
     ],
 )

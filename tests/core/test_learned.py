@@ -7,7 +7,7 @@ import annotated_types as at
 import keras
 import numpy as np
 import pytest
-from core.training import X, Y, take_steps
+from core.training import X, Y, sequential, take_steps
 from gradients import double_precision
 from keras import ops
 
@@ -58,9 +58,9 @@ def test_the_maps_are_inverse(limits, share):
     initial, value = np.asarray(low + 0.5 * (high - low)), np.asarray(low + share * (high - low))
     with double_precision():
         free = ops.convert_to_tensor(limits.to_free(initial), "float64")
-        assert float(limits.from_free(free, initial)) == pytest.approx(initial, rel=1e-6)
+        assert float(limits.from_free(free, initial)) == pytest.approx(initial, rel=1e-12)
         free = ops.convert_to_tensor(limits.free_of(value, initial), "float64")
-        assert float(limits.from_free(free, initial)) == pytest.approx(value, rel=1e-6)
+        assert float(limits.from_free(free, initial)) == pytest.approx(value, rel=1e-12)
 
 
 def low_to_high(limits):
@@ -154,7 +154,11 @@ def test_mixed_precision():
         (lambda: losses.general_adaptive(scale=ls.learned(-1.0)), ValueError, "> 0; got -1.0"),
         (lambda: losses.general_adaptive(alpha=ls.learned(2.0)), ValueError, "not on its edge"),
         (lambda: losses.general_adaptive(alpha=ls.learned(np.eye(2))), TypeError, "finite number"),
-        (lambda: losses.ArcFace(centres=ls.learned(1.0)), TypeError, "only real numbers can"),
+        (
+            lambda: losses.ArcFace(centres=ls.learned(1.0)),
+            TypeError,
+            r"`centres` is a matrix: learned\(shape=\(classes, dimensions\)\)",
+        ),
         (lambda: losses.ArcFace(centres=ls.adjustable(1.0)), TypeError, "only real numbers can"),
         (lambda: losses.ArcFace(centres=ls.learned(shape=(3,))), ValueError, "must be a matrix"),
         (lambda: ls.learned("1"), TypeError, "takes a number"),
@@ -164,6 +168,13 @@ def test_mixed_precision():
         (lambda: ls.learned(1.0, initializer="zeros"), TypeError, "takes the first value"),
         (lambda: ls.learned(shape=(2, 0)), ValueError, "positive integers"),
         (lambda: ls.learned(shape=(2, 2), initializer="nothing"), ValueError, "nothing"),
+        (lambda: ls.learned(shape=5), TypeError, "a tuple of positive integers; got 5"),
+        (lambda: ls.learned(shape=(2.5, 2)), TypeError, "a tuple of positive integers"),
+        (
+            lambda: ls.learned(shape=(2, 2), initializer=lambda shape, dtype: ops.ones(shape)),
+            TypeError,
+            "must be a Keras initializer",
+        ),
     ],
 )
 def test_bad_declarations_are_refused(make, error, words):
@@ -206,3 +217,42 @@ def test_centres_are_learned_with_the_model(tmp_path):
     assert loaded.loss == loss
     ls.set_hyperparameters(loaded, centres=np.eye(3, 4))
     np.testing.assert_array_equal(ls.get_hyperparameters(loaded)["centres"], np.eye(3, 4))
+
+
+def test_a_shape_of_numpy_integers():
+    labels = np.arange(24) % 3
+    centres = ls.learned(shape=(labels.max() + 1, np.int64(4)))
+    assert centres == ls.learned(shape=(3, 4))
+    assert centres.initial.shape == (3, 4)
+
+
+def test_models_of_one_loss_start_at_centres_of_their_own():
+    loss = losses.CosFace(centres=ls.learned(shape=(3, 4)))
+    starts = [ls.get_hyperparameters(sequential(loss))["centres"] for _ in range(2)]
+    assert not np.allclose(*starts)
+    seeded = losses.CosFace(
+        centres=ls.learned(shape=(3, 4), initializer=keras.initializers.RandomNormal(seed=1))
+    )
+    starts = [ls.get_hyperparameters(sequential(seeded))["centres"] for _ in range(2)]
+    np.testing.assert_array_equal(*starts)
+
+
+def test_centres_that_became_nan_are_named():
+    model = sequential(losses.CosFace(centres=ls.learned(np.eye(3))))
+    model.layers[-1].weights[0].assign(np.full((3, 3), np.nan))
+    with pytest.raises(ValueError, match="`centres` is not finite at this step"):
+        ls.get_hyperparameters(model)
+
+
+def test_a_matrix_of_another_shape_is_refused_and_nothing_is_set():
+    model = sequential(losses.CosFace(centres=ls.learned(np.eye(3)), margin=ls.adjustable(0.1)))
+    with pytest.raises(ValueError, match=r"`centres` has shape \(3, 3\); got shape \(2, 3\)"):
+        ls.set_hyperparameters(model, margin=0.2, centres=np.eye(2, 3))
+    assert ls.get_hyperparameters(model)["margin"] == pytest.approx(0.1)
+
+
+def test_double_precision_starts_at_the_very_value():
+    limits = Range(0.0)
+    with double_precision():
+        free = ops.convert_to_tensor(0.0, "float64")
+        assert float(limits.from_free(free, np.asarray(0.1))) == pytest.approx(0.1, rel=1e-15)

@@ -248,6 +248,14 @@ def test_a_bad_value_is_refused_and_nothing_is_set(values):
     assert ls.get_hyperparameters(model) == {"height": 3}
 
 
+@pytest.mark.parametrize("second", [ls.adjustable(2.0), None, "2", -1.0])
+def test_of_two_values_none_is_set_if_one_is_bad(second):
+    model = sequential(ls.adjustable(0.5) * huber(threshold=ls.adjustable(3.0)))
+    with pytest.raises((TypeError, ValueError), match="threshold"):
+        ls.set_hyperparameters(model, {"weight": 1.0, "loss.threshold": second})
+    assert ls.get_hyperparameters(model) == {"weight": 0.5, "loss.threshold": 3}
+
+
 class SetInner(keras.callbacks.Callback):
     """Sets by the part of the model that holds the state, while the whole is trained."""
 

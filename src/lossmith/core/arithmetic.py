@@ -23,6 +23,8 @@ class Arithmetic:
 
         if not isinstance(factor, numbers.Real | np.ndarray | Changing):
             return NotImplemented
+        if isinstance(factor, np.ndarray | np.generic) and np.ndim(factor) == 0:
+            factor = factor.item()
         return composed.weighted(self, factor)
 
     __rmul__ = __mul__

@@ -9,6 +9,7 @@ through this one or after it.
 import importlib
 import importlib.util
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -286,6 +287,8 @@ def log_gamma(x: Any) -> Any:
         import tensorflow as tf
 
         return tf.math.lgamma(x)
-    import torch
+    if name == "torch":
+        import torch
 
-    return torch.lgamma(x)
+        return torch.lgamma(x)
+    return np.vectorize(math.lgamma, otypes=[x.dtype])(x)

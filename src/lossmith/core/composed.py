@@ -9,6 +9,7 @@ from lossmith.core.backend import keras
 from lossmith.core.base import Loss
 from lossmith.core.hyperparameters import Hyperparameter, NonNegative, Positive
 from lossmith.core.learning import learned
+from lossmith.core.ranges import real_arm
 
 ops = keras.ops
 _PACKAGE = "lossmith.core"
@@ -103,6 +104,11 @@ class Sum(Loss, package=_PACKAGE):
     def __post_init__(self) -> None:
         """Take over what the parts say of their inputs, in which they have to agree."""
         first, *others = self.hyperparameters.values()
+        if first.reduction != self.reduction:
+            raise ValueError(
+                f"The reduction of a sum is that of its parts; {first!r} has {first.reduction!r} "
+                f"and the sum {self.reduction!r}: write total(reduction={self.reduction!r})."
+            )
         for other in others:
             for setting in _SHARED:
                 mine, its = getattr(first, setting), getattr(other, setting)
@@ -118,7 +124,7 @@ class Sum(Loss, package=_PACKAGE):
     def parts(self) -> list[Loss]:
         """The losses without their weights, each under the name of its part."""
         return [
-            part.loss(name=name, reduction=self.reduction)
+            _without_weights(part)(name=name, reduction=self.reduction)
             for name, part in self.hyperparameters.items()
         ]
 
@@ -137,7 +143,7 @@ class Sum(Loss, package=_PACKAGE):
         """The same parts under another name, reduction or dtype."""
         shared = {key: changes[key] for key in ("reduction", "dtype") if key in changes}
         parts = {name: part(**shared) for name, part in self.hyperparameters.items()}
-        return Sum(**{**parts, "name": self.name, **changes})
+        return Sum(**{**self._explicit(), **parts, **changes})
 
     def __repr__(self) -> str:
         parts = self.hyperparameters.values()
@@ -163,7 +169,7 @@ class UncertaintyWeighted(Loss, package=_PACKAGE):
         scale: greater than 0. May be learned.
 
     Raises:
-        ValueError: for a loss that is a property of the batch.
+        ValueError: for a loss that is a property of the batch, or a negative log-likelihood.
 
     Reference: Kendall, Gal and Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for
     Scene Geometry and Semantics", CVPR 2018.
@@ -179,6 +185,12 @@ class UncertaintyWeighted(Loss, package=_PACKAGE):
             raise ValueError(
                 f"uncertainty_weighted takes a loss with a value per sample; {self.loss!r} is a "
                 "property of the batch."
+            )
+        if _may_be_negative(self.loss):
+            raise ValueError(
+                f"uncertainty_weighted takes a loss of 0 or greater; {self.loss!r} is a negative "
+                "log-likelihood, below 0 for small errors, and has a scale that can be learned "
+                "itself."
             )
         taken = _taken_over(self.loss)
         self.__dict__.update({key: taken[key] for key in ("targets", "graded")})
@@ -209,14 +221,15 @@ def uncertainty_weighted(loss: Loss, scale: Any = None) -> UncertaintyWeighted:
     UncertaintyWeighted(loss=Huber(threshold=1.0), scale=learned(1.0), name='huber')
     """
     chosen = learned(1.0) if scale is None else scale
-    return UncertaintyWeighted(loss=loss, scale=chosen, name=loss.name, reduction=loss.reduction)
+    settings = {"name": loss.name, "reduction": loss.reduction, "dtype": loss.requested_dtype}
+    return UncertaintyWeighted(loss=loss, scale=chosen, **settings)
 
 
 def weighted(loss: Any, weight: Any) -> Any:
     """`weight * loss`; a number multiplies numbers that are there."""
     if isinstance(loss, Sum):
         parts = {name: weighted(part, weight) for name, part in loss.hyperparameters.items()}
-        return Sum(**parts, name=loss.name)
+        return Sum(**{**loss._explicit(), **parts})
     number = isinstance(weight, int | float)
     if isinstance(loss, Weighted) and number and isinstance(loss.hyperparameters["weight"], float):
         return loss(weight=loss.weight * weight)
@@ -235,6 +248,19 @@ def total(first: Any, second: Any) -> Sum:
             parts[_free_name(part.loss.name, parts)] = part
     shared = next(iter(parts.values()))
     return Sum(**parts, reduction=shared.reduction, dtype=shared.requested_dtype)
+
+
+def _may_be_negative(loss: Loss) -> bool:
+    """Whether a loss, or one inside of it, is a likelihood: one that can learn a real number."""
+    return any(real_arm(loss.declared[name].kind) for name in loss.learnable) or any(
+        _may_be_negative(inner)
+        for inner in loss.hyperparameters.values()
+        if isinstance(inner, Loss)
+    )
+
+
+def _without_weights(loss: Loss) -> Loss:
+    return _without_weights(loss.hyperparameters["loss"]) if isinstance(loss, Weighted) else loss
 
 
 def _with_settings(loss: Loss, text: str) -> str:

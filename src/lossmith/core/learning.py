@@ -1,6 +1,7 @@
 """Hyperparameters that are trained with the model."""
 
 import json
+import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,12 @@ class Learned(Changing):
 
     def bound(self, loss: str, hyperparameter: "Hyperparameter") -> "Learned":
         """Check that it starts strictly inside its range, where it can move both ways."""
-        if isinstance(self.initial, np.ndarray) and hyperparameter.kind is np.ndarray:
+        if hyperparameter.kind is np.ndarray:
+            if not isinstance(self.initial, np.ndarray):
+                raise TypeError(
+                    f"{loss}: hyperparameter `{hyperparameter.name}` is a matrix: "
+                    "learned(shape=(classes, dimensions))."
+                )
             return self
         super().bound(loss, hyperparameter)
         limits = range_of(real_arm(hyperparameter.kind))
@@ -44,8 +50,9 @@ class Learned(Changing):
     def build(self, layer: Any, name: str, limits: Range) -> Variables:
         """A trainable variable, free to move: its value is mapped into the range."""
         if self.initializer is not None:
+            # A clone without a seed draws its own: models of one loss start at different centres.
             weight = layer.add_weight(
-                name=name, shape=self.initial.shape, initializer=self.initializer
+                name=name, shape=self.initial.shape, initializer=self.initializer.clone()
             )
             return {"value": weight}
         start = limits.to_free(np.asarray(self.initial, "float64"))
@@ -110,7 +117,8 @@ def learned(
 
     Only hyperparameters over which minimising the loss makes sense can be learned, as the losses
     say: the scale and shape of a likelihood, class centres. An optimizer with weight decay pulls
-    the free weight to 0, that is the value to `initial` (or the middle of a range with two ends).
+    the free weight to 0, that is the value to `initial` in a range with one end, to the middle of
+    one with two ends, and to 0 where there is none, as for centres.
 
     Args:
         initial: the first value: a number, or an array for a matrix.
@@ -119,7 +127,8 @@ def learned(
             default.
 
     Raises:
-        TypeError: if `initial` is neither a number nor an array, or given together with `shape`.
+        TypeError: if `initial` is neither a number nor an array, or given together with `shape`; if
+            `shape` is no tuple of integers, or `initializer` none of Keras.
         ValueError: if it is not finite, or a length of `shape` is not a positive integer.
 
     Example:
@@ -148,8 +157,20 @@ def _first_value(initial: Any) -> Any:
 
 
 def _empty_matrix(shape: Any, initializer: Any) -> tuple[np.ndarray, Any]:
-    if not all(isinstance(each, int) and each > 0 for each in shape):
+    try:
+        sizes = tuple(operator.index(each) for each in shape)
+    except TypeError:
+        raise TypeError(
+            f"lossmith.learned: shape must be a tuple of positive integers; got {shape!r}."
+        ) from None
+    if not all(size > 0 for size in sizes):
         raise ValueError(f"lossmith.learned: shape must be positive integers; got {shape!r}.")
-    empty = np.zeros(shape)
+    made = keras.initializers.get(initializer)
+    if not isinstance(made, keras.initializers.Initializer):
+        raise TypeError(
+            "lossmith.learned: initializer must be a Keras initializer or the name of one, which "
+            f"can be saved; got {initializer!r}. An array is the first value: learned(array)."
+        )
+    empty = np.zeros(sizes)
     empty.setflags(write=False)
-    return empty, keras.initializers.get(initializer)
+    return empty, made

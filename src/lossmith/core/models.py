@@ -1,6 +1,7 @@
 """Changing hyperparameters seen from the model: put in, read, set and logged."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ def with_state(model: Any, loss: Any) -> Any:
             it is; compile and train what is returned.
         loss: a loss with a hyperparameter that changes; for a model with several outputs, a
             dictionary or list of losses as `compile` takes it (`None` and fixed losses are let
-            through).
+            through). With a dictionary the outputs are one too, under the same names.
 
     Raises:
-        ValueError: if no loss has a hyperparameter that changes, or the losses do not match the
-            outputs.
+        TypeError: if the model has a `train_step`, `test_step` or `compute_loss` of its own, which
+            the model that is returned would not have.
+        ValueError: if no loss has a hyperparameter that changes, the losses do not match the
+            outputs, or the model has a state of the loss already.
 
     Example:
     >>> import keras
@@ -34,8 +37,10 @@ def with_state(model: Any, loss: Any) -> Any:
     >>> ls.get_hyperparameters(model)
     {'threshold': 2.0}
     """
+    _refuse_own_steps(model)
     if isinstance(loss, Mapping | list | tuple):
         return _with_states(model, loss)
+    _refuse_second_state(model, loss)
     state = loss.state
     if isinstance(model, keras.Sequential):
         inputs = [keras.Input(batch_shape=model.input_shape)] if model.built else []
@@ -47,6 +52,23 @@ def with_state(model: Any, loss: Any) -> Any:
     return extended
 
 
+def _refuse_own_steps(model: Any) -> None:
+    for step in ("train_step", "test_step", "compute_loss"):
+        if getattr(type(model), step) is not getattr(keras.Model, step):
+            raise TypeError(
+                f"{type(model).__name__} has a {step} of its own, which with_state would lose: put "
+                "loss.state into the model itself, where the predictions leave it."
+            )
+
+
+def _refuse_second_state(model: Any, loss: Any) -> None:
+    for name, state in _states(model):
+        if state.loss == loss:
+            raise ValueError(
+                f"The model has a state of {loss!r} already, `{name}`; a second one would hide it."
+            )
+
+
 def _with_states(model: Any, losses: Any) -> Any:
     if not hasattr(model, "operations"):
         raise ValueError(
@@ -55,12 +77,16 @@ def _with_states(model: Any, losses: Any) -> Any:
         )
     pairs = losses if isinstance(losses, Mapping) else dict(enumerate(losses))
     outputs = model.output if isinstance(model.output, Mapping) else model.outputs
+    if isinstance(losses, Mapping) and not isinstance(outputs, Mapping):
+        outputs = dict(zip(model.output_names, outputs, strict=True))
     keys = list(outputs) if isinstance(outputs, Mapping) else list(range(len(outputs)))
     if set(pairs) - set(keys):
         raise ValueError(f"with_state: losses for {list(pairs)}, but the outputs are {keys}.")
     changing = {key: loss for key, loss in pairs.items() if getattr(loss, "changing", None)}
     if not changing:
         raise ValueError("with_state: none of the losses has a hyperparameter that changes.")
+    for each in changing.values():
+        _refuse_second_state(model, each)
     ended = {
         key: changing[key].state(outputs[key]) if key in changing else outputs[key] for key in keys
     }
@@ -72,8 +98,10 @@ def _with_states(model: Any, losses: Any) -> Any:
 def get_hyperparameters(model: Any) -> dict[str, Any]:
     """The current values of the hyperparameters that change in a model.
 
-    Where several losses keep a state in the model, the names begin with that of the layer:
-    `loss_state_1.threshold`. The value is that which the next step (or evaluation) uses.
+    Where several losses keep a state in the model, the names begin with that of the layer,
+    `loss_state_1.threshold`, and where layers in several parts of the model have one name, with
+    those of the parts, `first/loss_state.threshold`. The value is that which the next step (or
+    evaluation) uses.
 
     Args:
         model: the model that is (or was) trained.
@@ -88,8 +116,9 @@ def get_hyperparameters(model: Any) -> dict[str, Any]:
     for name, (state, inner) in _places(model).items():
         value = state.numbers()[inner]
         if not bool(state.range_of(inner).contains(value)):
+            shown = f"{value:g}" if value.ndim == 0 else "not finite"
             raise ValueError(
-                f"{state.loss!r}: `{inner}` is {value:g} at this step, out of its range "
+                f"{state.loss!r}: `{inner}` is {shown} at this step, out of its range "
                 f"({state.declared(inner).describe()}), so that the loss is NaN."
             )
         found[name] = float(value) if value.ndim == 0 else value
@@ -133,18 +162,33 @@ def set_hyperparameters(model: Any, values: Mapping[str, Any] | None = None, **n
 
 
 def _places(model: Any) -> dict[str, tuple[LossState, str]]:
-    states = [layer for layer in model._flatten_layers() if isinstance(layer, LossState)]
+    states = _states(model)
     backend.synchronise(model)
-    if any(backend.is_held_elsewhere(each) for state in states for each in state.weights):
+    if any(backend.is_held_elsewhere(each) for _, state in states for each in state.weights):
         raise ValueError(
             f"The hyperparameters of `{model.name}` are out of reach while another model that "
             "contains it is being trained: give the model whose `fit` runs."
         )
     return {
-        f"{state.name}.{name}" if len(states) > 1 else name: (state, name)
-        for state in states
+        f"{prefix}.{name}" if len(states) > 1 else name: (state, name)
+        for prefix, state in states
         for name in state.loss.changing
     }
+
+
+def _states(model: Any) -> list[tuple[str, LossState]]:
+    """The states in a model by their names, or by where they are if they share one."""
+    paths = dict(_paths_of_states(model))
+    names = Counter(state.name for state in paths)
+    return [(path if names[state.name] > 1 else state.name, state) for state, path in paths.items()]
+
+
+def _paths_of_states(layer: Any, path: str = "") -> Iterator[tuple[LossState, str]]:
+    for inner in layer._flatten_layers(include_self=False, recursive=False):
+        if isinstance(inner, LossState):
+            yield inner, f"{path}{inner.name}"
+        else:
+            yield from _paths_of_states(inner, f"{path}{inner.name}/")
 
 
 class LogHyperparameters(keras.callbacks.Callback):
@@ -152,10 +196,11 @@ class LogHyperparameters(keras.callbacks.Callback):
 
     After each epoch the logs (and `History`) hold the values under the names of
     `get_hyperparameters`: those that the validation of this epoch used, and the next step will.
-    Arrays are left out.
+    Arrays are left out. Given to `evaluate`, it adds them to the logs of the evaluation.
 
     Raises:
-        ValueError: after an epoch in which a schedule has given NaN or left its range.
+        ValueError: after an epoch or evaluation in which a schedule has given NaN or left its
+            range.
 
     Example:
     >>> import lossmith as ls
@@ -164,6 +209,13 @@ class LogHyperparameters(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the values to the logs of the epoch."""
+        self._add(logs)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Add the values to what the callbacks after this one see of an evaluation."""
+        self._add(logs)
+
+    def _add(self, logs: dict[str, Any] | None) -> None:
         values = get_hyperparameters(self.model)
         if logs is not None:
             logs.update({n: v for n, v in values.items() if not isinstance(v, np.ndarray)})

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple, Union
 import annotated_types as at
 import numpy as np
 
+from lossmith.core import backend
 from lossmith.core.backend import keras
 
 ops = keras.ops
@@ -51,10 +52,8 @@ class Range(NamedTuple):
             value = self.lower + (self.upper - self.lower) * ops.sigmoid(free)
         elif self._has_one_end:
             bound = self.lower if math.isfinite(self.lower) else self.upper
-            reach = ops.convert_to_tensor((initial - bound).astype("float32"))
-            value = bound + ops.cast(reach, free.dtype) * ops.softplus(
-                free + _INVERSE_SOFTPLUS_OF_1
-            )
+            reach = backend.like(initial - bound, free)
+            value = bound + reach * ops.softplus(free + _INVERSE_SOFTPLUS_OF_1)
         else:
             return free
         return ops.clip(value, *self._representable(free.dtype))

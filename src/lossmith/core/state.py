@@ -22,8 +22,8 @@ class LossState(keras.layers.Layer):
     holds a copy of the model or the same loss. Made by `loss.state`.
 
     Args:
-        loss: the loss; the model is compiled with it, or with one that differs only in fixed
-            hyperparameters.
+        loss: the loss; the model is compiled with it, or with one that differs only in name,
+            reduction or dtype, or is a part of it.
         **kwargs: `name` and `trainable`, as for any layer.
 
     Raises:
@@ -120,10 +120,20 @@ class LossState(keras.layers.Layer):
                 hyperparameter cannot be set.
         """
         bound = _bound(self.loss, name, value)
+        if isinstance(bound, bool) or not isinstance(bound, int | float | np.ndarray):
+            raise TypeError(
+                f"{self.loss.name}: `{name}` can be set to a number or an array; got {value!r}."
+            )
         try:
-            return self.loss.changing[name].to_variable(bound, self.range_of(name))
+            kept = self.loss.changing[name].to_variable(bound, self.range_of(name))
         except ValueError as error:
             raise ValueError(f"{self.loss.name}: `{name}` cannot be set: {error}") from None
+        shape = tuple(self._variables[name]["value"].shape)
+        if np.shape(kept) != shape:
+            raise ValueError(
+                f"{self.loss.name}: `{name}` has shape {shape}; got shape {np.shape(kept)}."
+            )
+        return kept
 
     def assign(self, name: str, value: Any) -> None:
         """Store what `checked` returned."""

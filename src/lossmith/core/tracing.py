@@ -5,10 +5,12 @@ a state layer has sent along with the predictions, and values of a sweep.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lossmith.core import arrays, backend
+from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
 
@@ -29,6 +31,15 @@ class Current(NamedTuple):
     """Whether all of them can be used; `None` if that is certain."""
     training_is_known: bool = True
     """Whether the steps that a schedule follows are counted."""
+
+
+@dataclass(frozen=True)
+class _Address:
+    """What a loss is to its state. No tuple, in which Keras would look for variables to save."""
+
+    kind: type
+    changing: tuple[tuple[str, Changing], ...]
+    values: tuple[tuple[str, Any], ...]
 
 
 def changing_in(values: Mapping[str, Any]) -> dict[str, Changing]:
@@ -97,6 +108,8 @@ def is_traced(loss: "Loss") -> bool:
 
 def _with_operands(loss: "Loss", changed: Mapping[str, Any]) -> "Loss":
     clone = object.__new__(type(loss))
+    if loss.changing:
+        _address(loss)
     fixed = {name: value for name, value in vars(loss).items() if name != "_sealed"}
     clone.__dict__.update(fixed)
     values = {**loss.hyperparameters, **changed}
@@ -118,7 +131,14 @@ def _distribute_operands(clone: Any) -> None:
         clone.__dict__.update(clone._operands)
     else:
         settings = {"name": clone.name, "reduction": clone.reduction}
-        clone._initialise_classic({**settings, "dtype": clone.requested_dtype})
+        try:
+            clone._initialise_classic({**settings, "dtype": clone.requested_dtype})
+        except Exception as error:
+            error.add_note(
+                "__init__ is run with tensors where hyperparameters change: declare ranges as type "
+                "hints and compute with keras.ops."
+            )
+            raise
 
 
 def cast(loss: "Loss", dtype: Any) -> "Loss":
@@ -164,10 +184,23 @@ def arrays_of(loss: "Loss") -> Mapping[str, tuple[Any, tuple[str, ...]]]:
 
 
 def send(tensors: Any, loss: "Loss", current: Current) -> None:
-    """Let predictions carry the current values of the hyperparameters of `loss`."""
+    """Let predictions carry the current values of the hyperparameters of `loss`.
+
+    They are sent to the losses inside of it as well, which may be metrics by themselves.
+    """
+    sent = _by_address(loss, current)
     for tensor in tree.flatten(tensors):
         carried = backend.attached(tensor, _CARRIED) or {}
-        backend.attach(tensor, _CARRIED, {**carried, _address(loss): current})
+        backend.attach(tensor, _CARRIED, {**carried, **sent})
+
+
+def _by_address(loss: "Loss", current: Current) -> dict[_Address, Current]:
+    found: dict[_Address, Current] = {}
+    for name, inner in loss.hyperparameters.items():
+        if isinstance(inner, keras.losses.Loss) and inner.changing:
+            values = {each: current.values[f"{name}.{each}"] for each in inner.changing}
+            found.update(_by_address(inner, current._replace(values=values)))
+    return {**found, _address(loss): current}
 
 
 def current(loss: "Loss", y_pred: Any) -> tuple["Loss", Any]:
@@ -189,18 +222,24 @@ def current(loss: "Loss", y_pred: Any) -> tuple["Loss", Any]:
             "in the `call(self, inputs, training=False)` of a subclassed model (or in a loop of "
             "your own) write `self.state(outputs, training=training)`."
         )
-    return traced(loss, found.values), found.valid
+    return traced(loss, {name: found.values[name] for name in loss.changing}), found.valid
 
 
-def _address(loss: "Loss") -> tuple[Any, ...]:
-    return type(loss), tuple(loss.changing.items())
+def _address(loss: "Loss") -> _Address:
+    """The address of a loss, which it keeps when it is traced."""
+    if "_address" not in loss.__dict__:
+        values = ((name, hp.comparable(value)) for name, value in loss.hyperparameters.items())
+        address = _Address(type(loss), tuple(loss.changing.items()), tuple(values))
+        loss.__dict__["_address"] = address
+    found: _Address = loss.__dict__["_address"]
+    return found
 
 
-def _missing(loss: "Loss", carried: Mapping[Any, Any]) -> str:
+def _missing(loss: "Loss", carried: Mapping[_Address, Current]) -> str:
     name = next(iter(loss.changing))
     there = ", ".join(
-        f"{cls.__name__}({', '.join(f'{key}={value!r}' for key, value in changing)})"
-        for cls, changing in carried
+        f"{each.kind.__name__}({', '.join(f'{key}={value!r}' for key, value in each.changing)})"
+        for each in carried
     )
     found = f"They come from the state of another loss, {there}. " if there else ""
     return (

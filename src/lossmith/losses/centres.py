@@ -202,7 +202,8 @@ class ProxyAnchor(_Centres):
         scale: how sharply hard examples are weighed; greater than 0.
 
     Raises:
-        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings.
+        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings, or
+            the embeddings are not `(N, D)`.
 
     Reference: Kim, Kim, Cho and Kwak, "Proxy Anchor Loss for Deep Metric Learning", CVPR 2020.
 
@@ -215,6 +216,20 @@ class ProxyAnchor(_Centres):
     batchwise = True
     margin: NonNegative = 0.1
     scale: Positive = 32.0
+
+    def align_classes(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Check class ids `(N,)` against embeddings `(N, D)`.
+
+        Raises:
+            TypeError: if the ids are not integers.
+            ValueError: if the shapes do not fit.
+        """
+        if len(y_pred.shape) > 2:
+            raise ValueError(
+                f"{self.name}: y_pred has shape {tuple(y_pred.shape)}; it must hold an embedding "
+                "per item, (N, D): reshape time steps to items, and their ids alike."
+            )
+        return super().align_classes(y_true, y_pred)
 
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The mean over proxies of what pulls and of what pushes."""
