@@ -36,21 +36,26 @@ class OneScale(AllPairsLoss):
         )
 
 
+SEEN = []
+
+
+class Seeing(SeveralScales):
+    """Notes whether the array is a tensor."""
+
+    def anchors(self, block, row):
+        SEEN.append(ops.is_tensor(self.scales) and self.scales.dtype == block.dtype)
+        return super().anchors(block, row)
+
+
 def test_arrays_are_tensors_in_the_formula_of_an_anchor():
-    seen = []
-
-    class Seeing(SeveralScales):
-        def anchors(self, block, row):
-            seen.append(ops.is_tensor(self.scales) and self.scales.dtype == block.dtype)
-            return super().anchors(block, row)
-
+    SEEN.clear()
     ids, embeddings = ops.convert_to_tensor(IDS), ops.convert_to_tensor(EMBEDDINGS)
     value_and_gradient(lambda p: Seeing()(ids, p), EMBEDDINGS)
     compiled(Seeing())(ids, embeddings)
     Seeing().against(ids, embeddings, embeddings, ids)
     ActivePairs(Seeing()).update_state(ids, embeddings)
-    assert len(seen) >= 4
-    assert all(seen)
+    assert len(SEEN) >= 4
+    assert all(SEEN)
 
 
 def test_arrays_give_the_values_of_numbers():
