@@ -107,3 +107,29 @@ def test_metrics_are_saved_with_their_settings():
 def test_active_pairs_need_a_loss_of_a_batch_with_itself(loss):
     with pytest.raises(TypeError, match="over all pairs of a batch"):
         ActivePairs(loss)
+
+
+def test_active_pairs_of_a_margin_that_changes():
+    """The metric follows the value that the predictions carry, also where it casts them."""
+    adjusted = ls.losses.all_pairs_contrastive(margin=ls.adjustable(0.5))
+    inputs = RNG.normal(size=(9, 3)).astype("float32")
+    layers = [keras.Input((3,)), keras.layers.Dense(4, dtype="float16"), adjusted.state]
+    model = keras.Sequential(layers)
+    metric = ActivePairs(adjusted)
+    model.compile(loss=adjusted, metrics=[metric])
+    outputs = model.predict(inputs, verbose=0)
+    counts = []
+    for margin in (0.5, 3.0):
+        ls.set_hyperparameters(model, margin=margin)
+        logs = model.evaluate(inputs, IDS, batch_size=9, verbose=0, return_dict=True)
+        fixed = ActivePairs(ls.losses.all_pairs_contrastive(margin=margin))
+        fixed.update_state(IDS, outputs)
+        assert logs["active_pairs"] == float(fixed.result())
+        counts.append(logs["active_pairs"])
+    assert counts[0] < counts[1]
+
+
+def test_active_pairs_need_the_state_of_a_loss_that_changes():
+    loss = ls.losses.all_pairs_contrastive(margin=ls.adjustable(0.5))
+    with pytest.raises(ValueError, match="predictions bring no value of `margin`"):
+        ActivePairs(loss).update_state(IDS, EMBEDDINGS)

@@ -1,5 +1,7 @@
 """What docs/migrating.md claims: the values of other libraries' losses, as NumPy formulas."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -156,6 +158,60 @@ class TestPytorchMetricLearning:
         pull = np.log(np.sum(np.exp(d) * POSITIVE, axis=1))
         push = np.log(np.sum(np.exp(1.0 - d) * NEGATIVE, axis=1))
         check(L.lifted_structure(margin=1.0), np.mean(np.maximum(pull + push, 0)))
+
+
+CENTRES = RNG.normal(size=(4, 5))
+COSINES = UNIT @ (CENTRES / np.linalg.norm(CENTRES, axis=1, keepdims=True)).T
+OWN = IDS[:, None] == np.arange(4)[None, :]
+
+
+def cross_entropy(logits):
+    """Of the own class of each item."""
+    partition = np.log(np.exp(logits).sum(axis=1))
+    return np.mean(partition - logits[OWN])
+
+
+class TestClassesInPytorchMetricLearning:
+    def test_arc_face(self):
+        margin = math.radians(28.6)
+        angles = np.arccos(COSINES)
+        moved = np.where(
+            angles <= np.pi - margin, np.cos(angles + margin), COSINES - margin * np.sin(margin)
+        )
+        expected = cross_entropy(64 * np.where(OWN, moved, COSINES))
+        check(L.ArcFace(centres=CENTRES, margin=margin, scale=64.0), expected, RAW)
+
+    def test_cos_face(self):
+        expected = cross_entropy(64 * np.where(OWN, COSINES - 0.35, COSINES))
+        check(L.CosFace(centres=CENTRES, margin=0.35, scale=64.0), expected, RAW)
+
+    @pytest.mark.parametrize("softmax_scale", [1, 3])
+    def test_proxy_nca(self, softmax_scale):
+        squared = 2 - 2 * COSINES
+        expected = cross_entropy(-softmax_scale * squared)
+        check(L.ProxyNCA(centres=CENTRES, temperature=1 / softmax_scale), expected, RAW)
+
+    def test_proxy_anchor(self):
+        rows = IDS != 3  # a class that is not in the batch has no part in the first mean
+        cosines, own = COSINES[rows], OWN[rows]
+        pull = np.log1p(np.sum(np.exp(-32 * (cosines - 0.1)) * own, axis=0))
+        push = np.log1p(np.sum(np.exp(32 * (cosines + 0.1)) * ~own, axis=0))
+        expected = pull.sum() / 3 + push.sum() / 4
+        loss = L.ProxyAnchor(centres=CENTRES, margin=0.1, scale=32.0)
+        check(loss, expected, RAW[rows], IDS[rows])
+
+    def test_n_pairs(self):
+        anchors, positives = 0.3 * RAW, 0.3 * RAW[::-1] + 0.1
+        logits = anchors @ positives.T
+        expected = np.mean(np.log(np.exp(logits).sum(axis=1)) - np.diag(logits))
+        check(L.n_pair, expected, np.stack([anchors, positives], axis=1), np.arange(12))
+
+
+class TestKeras:
+    @pytest.mark.parametrize(("gamma", "margin"), [(80.0, 0.4), (2.0, 0.25)])
+    def test_circle(self, gamma, margin):
+        theirs = keras.losses.Circle(gamma=gamma, margin=margin)(IDS, UNIT.astype("float32"))
+        check(L.circle(gamma=gamma, margin=margin), float(theirs), RAW)
 
 
 class TestKerasExamples:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from lossmith.allpairs import engine, measures
 from lossmith.allpairs.pairs import Pairs, Side
 from lossmith.allpairs.row import Row
-from lossmith.core import Loss, backend, shapes
+from lossmith.core import Loss, backend, evaluation, shapes, tracing
 from lossmith.core.backend import keras
 
 ops = keras.ops
@@ -56,6 +56,24 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
     measure: ClassVar[measures.Name] = "cosine_similarity"
     symmetric: ClassVar[bool] = False
     averaged: ClassVar[bool] = True
+    why_not_learned: ClassVar[str] = "its gradient is taken in the embeddings only"
+    instead_of_learning: ClassVar[str] = (
+        "Schedule it (lossmith.schedule), set it while the model trains (lossmith.adjustable), or "
+        "sweep it."
+    )
+
+    def __init_subclass__(cls, package: str | None = None, **kwargs: Any) -> None:
+        """Refuse what cannot be learned, and register the loss.
+
+        Raises:
+            TypeError: if a hyperparameter is declared as learnable.
+        """
+        if cls.learnable:
+            raise TypeError(
+                f"{cls.__name__}: a loss over all pairs has no gradient in its hyperparameters: "
+                "schedule or sweep them, and remove `learnable`."
+            )
+        super().__init_subclass__(package, **kwargs)
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """What each anchor of a block costs, and how much it counts: `(anchors,)` each.
@@ -111,14 +129,15 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         >>> print(f"{value:.4f}")
         0.1269
         """
-        rows = self._converted(y_true, y_pred, sample_weight)
-        return self.value_of(
-            Pairs(rows, self._converted(reference_labels, references, reference_weight))
-        )
+        loss, valid = tracing.current(self, y_pred)
+        rows, dtype = self._counted(y_true, y_pred, sample_weight)
+        columns, _ = self._counted(reference_labels, references, reference_weight)
+        value = ops.cast(loss.value_of(Pairs(rows, columns)), dtype)
+        return tracing.nan_unless(valid, value)
 
     def pairs(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Pairs:
         """The pairs of a batch with itself, as this loss compares them."""
-        return Pairs(self._converted(y_true, y_pred, sample_weight))
+        return Pairs(self._counted(y_true, y_pred, sample_weight)[0])
 
     def align_classes(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Labels in the shape of the items of y_pred."""
@@ -126,7 +145,9 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def evaluate_pairs(self, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
         """The value, and the gradients of both sides if they are wanted; what drivers call."""
-        return engine.evaluate(self, pairs, gradient)
+        # Drivers know the loss as it was made, with arrays that are NumPy's.
+        loss = tracing.cast(self, pairs.rows.vectors.dtype)
+        return engine.evaluate(loss, pairs, gradient)
 
     def _initialise(self, values: dict[str, Any], settings: dict[str, Any]) -> None:
         super()._initialise(values, settings)
@@ -134,14 +155,16 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def value_of(self, pairs: Pairs) -> Any:
         """The value of given pairs, differentiable in the vectors of both sides."""
+        if any(shapes.shape_of(each)[0] == 0 for each in pairs.vectors()):
+            return sum(ops.sum(each[:0]) for each in pairs.vectors())
         return engine.driver.differentiable(self, pairs)
 
-    def _converted(self, labels: Any, embeddings: Any, weights: Any) -> Side:
-        embeddings = ops.convert_to_tensor(embeddings)
-        labels, embeddings = self.align_classes(ops.convert_to_tensor(labels), embeddings)
-        if weights is not None:
-            weights = ops.cast(ops.convert_to_tensor(weights), embeddings.dtype)
-        return self._side(labels, embeddings, weights)
+    def _counted(self, labels: Any, embeddings: Any, weights: Any) -> tuple[Side, str]:
+        """Items as a call of the loss would prepare them, and the dtype of its value."""
+        mask = backend.mask_of(embeddings)
+        batch, weighting = evaluation.counted(self, labels, embeddings, weights, mask)
+        weights = None if weighting is None else weighting.weights
+        return self._side(batch.y_true, batch.y_pred, weights), batch.dtype
 
     def _side(self, labels: Any, embeddings: Any, weights: Any) -> Side:
         if weights is not None:

@@ -6,6 +6,7 @@ from lossmith.allpairs import engine
 from lossmith.allpairs.base import AllPairsLoss
 from lossmith.allpairs.contrastive import AllPairsContrastive
 from lossmith.allpairs.row import Group, Row
+from lossmith.core import tracing
 from lossmith.core.backend import keras
 from lossmith.core.reduction import divide_or_zero
 
@@ -65,15 +66,17 @@ class ActivePairs(_Ratio):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the active pairs of a batch."""
-        loss = self.loss
+        loss, valid = tracing.current(self.loss, y_pred)
         pairs = loss.pairs(y_true, _embeddings(y_pred, self.dtype), sample_weight)
+        loss = tracing.cast(loss, pairs.rows.vectors.dtype)
 
         def active(measured: Any, row: Row) -> tuple[Any]:
             block = measured()
             slope = loss.slope(block, row, ops.ones_like(block[:, 0]))[2]
             return (row.others.where(ops.not_equal(slope, 0)).count(),)
 
-        self._add(engine.total(loss, pairs, active, 1, loss.prepare(pairs))[0], 1.0)
+        count = engine.total(loss, pairs, active, 1, loss.prepare(pairs))[0]
+        self._add(tracing.nan_unless(valid, count), 1.0)
 
     def get_config(self) -> dict[str, Any]:
         """The loss, with the name and dtype."""

@@ -26,6 +26,10 @@ _PREDICTION_NAMES = frozenset(
 _TARGET_NAMES = frozenset(
     {"y_true", "true", "target", "targets", "label", "labels", "y", "ground_truth"}
 )
+_WHY_NOT_LEARNED = (
+    "minimising the loss over it rewards the value that makes all errors cheap, not the one that "
+    "fits them"
+)
 _INSTEAD_OF_LEARNING = (
     "Learn the scale or shape of a likelihood (lossmith.losses.general_adaptive, "
     "student_t_likelihood, cauchy_likelihood, laplace_likelihood, gaussian_likelihood), or choose "
@@ -97,7 +101,10 @@ def check_call(cls: Any) -> None:
 
 
 def check_learned(cls: Any, values: Mapping[str, Any]) -> None:
-    """Refuse to learn a hyperparameter that minimising the loss only drives to its bound.
+    """Refuse to learn a hyperparameter that a class does not declare as learnable.
+
+    Minimising most losses only drives it to its bound; a class with another reason says it in
+    `why_not_learned`, and what to do in `instead_of_learning`.
 
     Raises:
         TypeError: naming the hyperparameter, and what to use instead.
@@ -105,11 +112,10 @@ def check_learned(cls: Any, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, Learned) and name not in cls.learnable:
             can = f"This loss can learn {', '.join(cls.learnable)}. " if cls.learnable else ""
+            reason = getattr(cls, "why_not_learned", _WHY_NOT_LEARNED)
             advice = getattr(cls, "instead_of_learning", _INSTEAD_OF_LEARNING)
             raise TypeError(
-                f"{public_name(cls)}: `{name}` cannot be learned, since minimising the loss over "
-                "it rewards the value that makes all errors cheap, not the one that fits them. "
-                f"{can}{advice}"
+                f"{public_name(cls)}: `{name}` cannot be learned, since {reason}. {can}{advice}"
             )
 
 

@@ -47,8 +47,6 @@ def evaluate(
     Raises:
         ValueError, TypeError: if shapes, dtypes or labels do not fit the loss.
     """
-    if not loss._changing:
-        return loss._compute(y_true, y_pred, sample_weight, mask, how)
     current, valid = tracing.current(loss, y_pred)
     return tracing.nan_unless(valid, current._compute(y_true, y_pred, sample_weight, mask, how))
 
@@ -81,8 +79,21 @@ def as_one_node(loss: "Loss") -> Callable[..., Any] | None:
 def _evaluate(
     loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str
 ) -> Any:
-    batch = prepare(loss, y_true, y_pred)
+    batch, weighting = counted(loss, y_true, y_pred, sample_weight, mask)
     loss = tracing.cast(loss, tree.flatten(batch.y_pred)[0].dtype)
+    value = (_batch_value if loss.batchwise else _reduced_values)(loss, batch, weighting, how)
+    return ops.cast(value, batch.dtype)
+
+
+def counted(
+    loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Any = None
+) -> tuple[Batch, Weights | None]:
+    """A batch as formulas see it, and its weights: what does not count has been replaced.
+
+    Raises:
+        ValueError, TypeError: if shapes, dtypes or labels do not fit the loss.
+    """
+    batch = prepare(loss, y_true, y_pred)
     weighting = _weighting(loss, batch, sample_weight, mask)
     if weighting is not None:
         batch = batch._replace(
@@ -91,8 +102,7 @@ def _evaluate(
         )
     if loss.checks_targets and not tree.is_nested(batch.y_true):
         _check_targets(loss, batch.y_true)
-    value = (_batch_value if loss.batchwise else _reduced_values)(loss, batch, weighting, how)
-    return ops.cast(value, batch.dtype)
+    return batch, weighting
 
 
 def _check_targets(loss: "Loss", y_true: Any) -> None:

@@ -7,7 +7,7 @@ a state layer has sent along with the predictions, and values of a sweep.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lossmith.core import arrays, backend
 from lossmith.core import hyperparameters as hp
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ops = keras.ops
 tree = keras.tree
+AnyLoss = TypeVar("AnyLoss", bound="Loss")
 _CARRIED = "_lossmith_hyperparameters"
 
 
@@ -53,7 +54,7 @@ def changing_in(values: Mapping[str, Any]) -> dict[str, Changing]:
     return found
 
 
-def traced(loss: "Loss", values: Mapping[str, Any]) -> "Loss":
+def traced(loss: AnyLoss, values: Mapping[str, Any]) -> AnyLoss:
     """Return `loss` evaluated with these tensors as its hyperparameters.
 
     The result is called like any loss, inside or outside of a compiled step, and can be
@@ -106,7 +107,7 @@ def is_traced(loss: "Loss") -> bool:
     return bool(tensors_of(loss))
 
 
-def _with_operands(loss: "Loss", changed: Mapping[str, Any]) -> "Loss":
+def _with_operands(loss: AnyLoss, changed: Mapping[str, Any]) -> AnyLoss:
     clone = object.__new__(type(loss))
     if loss.changing:
         _address(loss)
@@ -141,7 +142,7 @@ def _distribute_operands(clone: Any) -> None:
             raise
 
 
-def cast(loss: "Loss", dtype: Any) -> "Loss":
+def cast(loss: AnyLoss, dtype: Any) -> AnyLoss:
     """The loss with its tensors, and its arrays of real numbers, as tensors of a dtype."""
     if is_traced(loss):
         tensors = tensors_of(loss)
@@ -155,7 +156,7 @@ def cast(loss: "Loss", dtype: Any) -> "Loss":
     return _with_arrays_as_tensors(loss, dtype)
 
 
-def _with_arrays_as_tensors(loss: "Loss", dtype: Any) -> "Loss":
+def _with_arrays_as_tensors(loss: AnyLoss, dtype: Any) -> AnyLoss:
     """Made anew for each call: a formula that changes a tensor in place changes no loss."""
     if not loss._arrays:
         return loss
@@ -203,12 +204,16 @@ def _by_address(loss: "Loss", current: Current) -> dict[_Address, Current]:
     return {**found, _address(loss): current}
 
 
-def current(loss: "Loss", y_pred: Any) -> tuple["Loss", Any]:
+def current(loss: AnyLoss, y_pred: Any) -> tuple[AnyLoss, Any]:
     """The loss with the values that the predictions carry, and whether they are valid.
+
+    A loss of which nothing changes is returned as it is.
 
     Raises:
         ValueError: if they carry none, as the state of the loss is not in the model.
     """
+    if not loss._changing:
+        return loss, None
     carried = backend.attached(tree.flatten(y_pred)[0], _CARRIED) or {}
     found = carried.get(_address(loss))
     if found is None and backend.in_symbolic_scope():

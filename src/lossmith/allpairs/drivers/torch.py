@@ -1,7 +1,9 @@
 """Blocks on PyTorch: a plain loop; inside `torch.compile` one opaque operator that runs it."""
 
+import contextlib
 import functools
 import itertools
+import os
 import threading
 import types
 import weakref
@@ -20,8 +22,6 @@ _losses: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 """The losses that compiled steps refer to by number."""
 _numbers = itertools.count()
 _state = threading.local()
-_runner = ThreadPoolExecutor(1, "lossmith", initializer=lambda: setattr(_state, "compiling", True))
-"""Runs the operator: below it autograd records nothing, in a thread of its own it does."""
 
 
 def product(a: Any, b: Any) -> Any:
@@ -176,6 +176,21 @@ def enlist(loss: Any) -> int:
     return number
 
 
+@functools.cache
+def _runner(process: int) -> ThreadPoolExecutor:
+    """Runs the operator: below it autograd records nothing, in a thread of its own it does.
+
+    Threads do not outlive a fork, so every process has its own.
+    """
+    return ThreadPoolExecutor(1, "lossmith", initializer=lambda: setattr(_state, "compiling", True))
+
+
+def _evaluate_on(stream: Any, loss: Any, pairs: Pairs, gradient: bool) -> Any:
+    """Evaluate on the stream that the caller waits for; a thread has another one by default."""
+    with torch.cuda.stream(stream) if stream else contextlib.nullcontext():
+        return loss.evaluate_pairs(pairs, gradient)
+
+
 @torch.library.custom_op("lossmith::all_pairs", mutates_args=())
 def _operator(
     rows: Tensor,
@@ -190,7 +205,8 @@ def _operator(
     """The value of a loss and its gradients; empty where none is wanted."""
     pairs = Pairs.of(rows, columns, row_labels, row_weights, column_labels, column_weights)
     pairs = pairs.with_vectors(tuple(each.detach() for each in pairs.vectors()))
-    work = _runner.submit(_losses[loss].evaluate_pairs, pairs, gradient)
+    stream = torch.cuda.current_stream(rows.device) if rows.is_cuda else None
+    work = _runner(os.getpid()).submit(_evaluate_on, stream, _losses[loss], pairs, gradient)
     value, gradients = work.result()
     empty = [rows.new_empty(0) for _ in range(2 - len(gradients))]
     return value.detach(), *gradients, *empty

@@ -1,0 +1,73 @@
+"""PyTorch's compiled steps: hyperparameters that are tensors, streams of a device and forks.
+
+On the other backends the same steps are compiled as theirs are.
+"""
+
+import numpy as np
+import pytest
+from gradients import value_and_gradient
+from keras import ops
+
+import lossmith as ls
+from lossmith.core import traced
+
+RNG = np.random.default_rng(31)
+EMBEDDINGS = RNG.normal(size=(7, 4)).astype("float32")
+IDS = np.arange(7) % 3
+
+
+def compiled_with_breaks(function, backend):
+    """A step that may fall back to Python, as one with a traced loss does on PyTorch."""
+    if backend == "jax":
+        import jax
+
+        return jax.jit(function)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function)
+    import torch
+
+    torch._dynamo.reset()
+    return torch.compile(function, backend="aot_eager")
+
+
+def test_a_margin_that_is_a_tensor_in_a_compiled_step(backend):
+    ids = ops.convert_to_tensor(IDS)
+    step = compiled_with_breaks(
+        lambda p, margin: traced(ls.losses.triplet, {"margin": margin})(ids, p), backend
+    )
+    values = []
+    for margin in (0.3, 1.5):
+        tensor = ops.convert_to_tensor(margin, "float32")
+        eager = value_and_gradient(lambda p, m=margin: ls.losses.triplet(margin=m)(ids, p),
+                                   EMBEDDINGS)  # fmt: skip
+        found = value_and_gradient(lambda p, t=tensor: step(p, t), EMBEDDINGS)
+        np.testing.assert_allclose(found[0], eager[0], rtol=1e-5)
+        np.testing.assert_allclose(found[1], eager[1], rtol=1e-4, atol=1e-6)
+        values.append(float(found[0]))
+    assert values[0] != pytest.approx(values[1], rel=1e-2)
+
+
+def test_a_step_compiled_before_a_fork_runs_after_it(fresh_process):
+    """As data loaders and servers fork; a thread does not outlive it."""
+    source = """
+        import json, os, sys
+        import keras, numpy as np
+        import lossmith as ls
+        from gradients import compiled
+        from keras import ops
+        ids = ops.convert_to_tensor(np.arange(6) % 2)
+        embeddings = ops.convert_to_tensor(np.eye(6, dtype="float32"))
+        if keras.backend.backend() != "torch":  # their own threads do not outlive it
+            print(json.dumps(True)); sys.exit()
+        import signal
+        step = compiled(ls.losses.triplet)
+        before = float(step(ids, embeddings))
+        process = os.fork()
+        if process == 0:
+            signal.alarm(60)
+            os._exit(0 if float(step(ids, embeddings)) == before else 1)
+        print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0))
+    """
+    assert fresh_process(source) is True
