@@ -167,6 +167,17 @@ def test_parts_that_change_are_logged(make):
     assert all(type(part).__name__ != "Weighted" for part in total.parts)
 
 
+def test_the_state_of_a_sum_is_that_of_its_other_reductions():
+    total = ls.adjustable(2.0) * huber + 1 * log_cosh
+    model = sequential(total)
+    model.compile(loss=total(reduction="sum"), metrics=[total(reduction="none", name="mean")])
+    figures = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert figures["loss"] == pytest.approx(8 * figures["mean"], rel=1e-5)
+    fixed = 2 * huber + 1 * log_cosh
+    expected = float(fixed(Y, model.predict(X, verbose=0)))
+    assert figures["mean"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_uncertainty_weighting_finds_the_size_of_each_loss():
     """Two outputs with errors of size 0.1 and 2: the learned scales are these sizes."""
     rng = np.random.default_rng(0)

@@ -222,7 +222,7 @@ def test_without_its_state_the_loss_says_so():
 def test_the_state_of_another_loss_is_named():
     model = functional(ADJUSTABLE)
     model.compile(optimizer="sgd", loss=huber(threshold=ls.adjustable(2.0)))
-    with pytest.raises(ValueError, match=r"another loss, Level\(height=adjustable\(3.0\)\)"):
+    with pytest.raises(ValueError, match=r"another loss, level\(height=adjustable\(3.0\)\)"):
         model.fit(X, Y, verbose=0)
 
 

@@ -221,8 +221,8 @@ def uncertainty_weighted(loss: Loss, scale: Any = None) -> UncertaintyWeighted:
     UncertaintyWeighted(loss=Huber(threshold=1.0), scale=learned(1.0), name='huber')
     """
     chosen = learned(1.0) if scale is None else scale
-    settings = {"name": loss.name, "reduction": loss.reduction, "dtype": loss.requested_dtype}
-    return UncertaintyWeighted(loss=loss, scale=chosen, **settings)
+    settings: dict[str, Any] = {"name": loss.name, "dtype": loss.requested_dtype}
+    return UncertaintyWeighted(loss=loss, scale=chosen, reduction=loss.reduction, **settings)
 
 
 def weighted(loss: Any, weight: Any) -> Any:

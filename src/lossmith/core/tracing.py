@@ -5,7 +5,7 @@ a state layer has sent along with the predictions, and values of a sweep.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -36,11 +36,14 @@ class Current(NamedTuple):
 
 @dataclass(frozen=True)
 class _Address:
-    """What a loss is to its state. No tuple, in which Keras would look for variables to save."""
+    """What a loss is to its state, whatever its name, reduction and dtype.
+
+    It is no tuple, in which Keras would look for variables to save.
+    """
 
     kind: type
-    changing: tuple[tuple[str, Changing], ...]
     values: tuple[tuple[str, Any], ...]
+    words: str = field(compare=False)
 
 
 def changing_in(values: Mapping[str, Any]) -> dict[str, Changing]:
@@ -233,19 +236,18 @@ def current(loss: AnyLoss, y_pred: Any) -> tuple[AnyLoss, Any]:
 def _address(loss: "Loss") -> _Address:
     """The address of a loss, which it keeps when it is traced."""
     if "_address" not in loss.__dict__:
-        values = ((name, hp.comparable(value)) for name, value in loss.hyperparameters.items())
-        address = _Address(type(loss), tuple(loss.changing.items()), tuple(values))
-        loss.__dict__["_address"] = address
+        values = (
+            (name, _address(each) if isinstance(each, keras.losses.Loss) else hp.comparable(each))
+            for name, each in loss.hyperparameters.items()
+        )
+        loss.__dict__["_address"] = _Address(type(loss), tuple(values), repr(loss))
     found: _Address = loss.__dict__["_address"]
     return found
 
 
 def _missing(loss: "Loss", carried: Mapping[_Address, Current]) -> str:
     name = next(iter(loss.changing))
-    there = ", ".join(
-        f"{each.kind.__name__}({', '.join(f'{key}={value!r}' for key, value in each.changing)})"
-        for each in carried
-    )
+    there = ", ".join(each.words for each in carried)
     found = f"They come from the state of another loss, {there}. " if there else ""
     return (
         f"{loss!r}: the predictions bring no value of `{name}`, since the state of this loss is "
