@@ -48,7 +48,9 @@ class Visits:
         rows = _largest(_FEWEST_ROWS, entries // _largest(self.partners, 1))
         self.size = _least(rows, self.count)
         self.offsets = ops.arange(self.size, dtype="int32")
-        self.blocks = (self.count + self.size - 1) // _largest(self.size, 1)
+        # Where its size is open it shows only here that there are no partners.
+        some = _least(self.partners, 1)
+        self.blocks = some * ((self.count + self.size - 1) // _largest(self.size, 1))
 
     def _sides(self) -> tuple[Table, Table]:
         return self.rows, self.columns
