@@ -113,8 +113,8 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         """The value of the anchors of a batch with other items as their partners.
 
         The references may be a memory of past batches; append the batch to it if its items are to
-        meet each other, too. Rows have a gradient, and so have references. Of an empty memory the value is
-        0. Changing hyperparameters have the values that y_pred carries.
+        meet each other, too. Rows have a gradient, and so have references. With an empty memory
+        the value is 0. Changing hyperparameters have the values that y_pred carries.
 
         Args:
             y_true: labels of the anchors.
