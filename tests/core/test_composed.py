@@ -149,11 +149,16 @@ def rewarded():
 
 
 @pytest.mark.parametrize("make", [uncertain_parts, rewarded])
-def test_parts_that_change_are_logged(make):
+def test_parts_that_change_are_logged(make, backend):
     total = make()
     model = sequential(total, metrics=total.parts)
-    history = model.fit(X, Y, batch_size=2, epochs=2, verbose=0).history
-    assert np.isfinite(history["huber"]).all()
+    if backend == "jax":  # its trainer hands metrics copies of the predictions, which carry nothing
+        with pytest.raises(ValueError, match="as a metric, fix it"):
+            model.fit(X, Y, verbose=0)
+        model = sequential(total, metrics=total.parts)
+    else:
+        history = model.fit(X, Y, batch_size=2, epochs=2, verbose=0).history
+        assert np.isfinite(history["huber"]).all()
     now = ls.get_hyperparameters(model)
     figures = model.evaluate(X, Y, verbose=0, return_dict=True)
     predictions = model.predict(X, verbose=0)

@@ -122,7 +122,12 @@ class Sum(Loss, package=_PACKAGE):
 
     @property
     def parts(self) -> list[Loss]:
-        """The losses without their weights, each under the name of its part."""
+        """The losses without their weights, each under the name of its part.
+
+        Parts that change are metrics in `fit` on TensorFlow and PyTorch, and in `evaluate`
+        everywhere. JAX hands the metrics of a training step copies of the predictions, which carry
+        no values; there a part that changes raises and has to be fixed, or left out.
+        """
         return [
             _without_weights(part)(name=name, reduction=self.reduction)
             for name, part in self.hyperparameters.items()
