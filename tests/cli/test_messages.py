@@ -83,8 +83,12 @@ def test_going_on_is_only_advised_where_there_is_a_run(
 ) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     assert "--resume" not in refused(lossmith("train", digits, "--out", tmp_path))
-    said = refused(lossmith("train", digits, "--out", run))
-    assert f"lossmith train {digits} --out {run} --resume" in said
+    assert "--resume" not in refused(lossmith("train", digits, "--out", run))
+    copy = tmp_path / "broken off"
+    shutil.copytree(run, copy)
+    (copy / "report.html").unlink()
+    said = refused(lossmith("train", digits, "--out", copy))
+    assert f"lossmith train {digits} --out '{copy}' --resume" in said
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000])

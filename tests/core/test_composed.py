@@ -172,6 +172,13 @@ def test_parts_that_change_are_logged(make, backend):
     assert all(type(part).__name__ != "Weighted" for part in total.parts)
 
 
+def test_a_part_that_a_sum_does_not_have():
+    total = 0.7 * ls.losses.huber + 0.3 * ls.losses.log_cosh
+    with pytest.raises(TypeError, match=r"no part `hubr`. Did you mean `huber`"):
+        total(hubr=ls.losses.huber)
+    assert repr(total(huber=0.5 * ls.losses.huber)).startswith("0.5 * Huber")
+
+
 def test_the_state_of_a_sum_is_that_of_its_other_reductions():
     total = ls.adjustable(2.0) * huber + 1 * log_cosh
     model = sequential(total)

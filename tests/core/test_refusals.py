@@ -129,6 +129,14 @@ def test_a_class_whose_methods_read_variables_around_it(place):
         define(call=call, **body)
 
 
+def test_a_field_without_an_annotation_is_no_hyperparameter():
+    def call(self, y_true, y_pred):
+        return self.factor * (y_true - y_pred)
+
+    with pytest.raises(TypeError, match=r"no hyperparameter; annotated .* `factor: float = 2\.0`"):
+        define(call=call, factor=2.0)(factor=3.0)
+
+
 def test_super_the_class_itself_and_decorators_are_no_closure():
     class Local(ls.Loss):
         def __init__(self, scale=1.0):

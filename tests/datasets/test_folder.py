@@ -90,7 +90,7 @@ class TestSizesAndColours:
     def test_a_size_can_be_asked_for(self, folder):
         data = load(folder, image_size=(3, 4))
         assert data.image_format == ImageFormat(3, 4, 1)
-        assert "the size asked for" in data.notes[0]
+        assert "the size wanted" in data.notes[0]
 
     @pytest.mark.parametrize("size", [64, (64,), (8, 8, 3), (0, 8), (8.0, 8)])
     def test_a_size_that_is_none_is_refused(self, folder, size):

@@ -317,7 +317,7 @@ class Report:
             "curves": [curve.to_dict() for curve in self.curves],
         }
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """The report as plain text."""
         guessed = " (guessed)" if self.target_inferred else ""
         seen = ", ".join(self.backends_seen) or "no backend"

@@ -187,9 +187,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             raise TypeError(f"{owner}: name must be a string; got {settings['name']!r}.")
         if "reduction" in settings:
             settings["reduction"] = reduction.canonical(owner, settings["reduction"])
-        values = hp.bind_all(owner, cls.declared, kwargs)
-        declaration.check_learned(cls, values)
-        return values, settings
+        return declaration.bind(cls, owner, kwargs), settings
 
     def _initialise(self, values: dict[str, Any], settings: dict[str, Any]) -> None:
         self.__dict__["_hyperparameters"] = MappingProxyType(values)

@@ -7,6 +7,7 @@ from lossmith.core import backend, declaration, evaluation
 from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
 from lossmith.core.base import Loss
+from lossmith.core.declaration import SETTINGS
 from lossmith.core.hyperparameters import Hyperparameter, NonNegative, Positive
 from lossmith.core.learning import learned
 from lossmith.core.ranges import real_arm
@@ -145,7 +146,11 @@ class Sum(Loss, package=_PACKAGE):
         return value
 
     def _with(self, changes: dict[str, Any]) -> "Sum":
-        """The same parts under another name, reduction or dtype."""
+        """The sum with other parts, or under another name, reduction or dtype."""
+        for name in changes:
+            if name not in (*self.hyperparameters, *SETTINGS):
+                advice = hp.advice_on(name, self.hyperparameters)
+                raise TypeError(f"{self.name}: no part `{name}`. {advice}")
         shared = {key: changes[key] for key in ("reduction", "dtype") if key in changes}
         parts = {name: part(**shared) for name, part in self.hyperparameters.items()}
         return Sum(**{**self._explicit(), **parts, **changes})

@@ -100,6 +100,23 @@ def check_call(cls: Any) -> None:
         )
 
 
+def bind(cls: Any, owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all hyperparameters of a class, from what was given and the defaults.
+
+    Raises:
+        TypeError: if one is unknown, misses its value, is of another type or cannot be learned.
+        ValueError: if one is outside its range.
+    """
+    for name in given.keys() & vars(cls).keys() - cls.declared.keys():
+        raise TypeError(
+            f"{owner}: `{name}` is an attribute of the class and no hyperparameter; annotated it "
+            f"becomes one: `{name}: float = {vars(cls)[name]!r}`."
+        )
+    values = hp.bind_all(owner, cls.declared, given)
+    check_learned(cls, values)
+    return values
+
+
 def check_learned(cls: Any, values: Mapping[str, Any]) -> None:
     """Refuse to learn a hyperparameter that a class does not declare as learnable.
 

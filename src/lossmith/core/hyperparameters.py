@@ -314,7 +314,7 @@ def bind_all(
     """
     for name in given:
         if name not in declared:
-            raise TypeError(f"{loss}: no hyperparameter `{name}`. {_advice(name, declared)}")
+            raise TypeError(f"{loss}: no hyperparameter `{name}`. {advice_on(name, declared)}")
     bound = {}
     for name, declaration in declared.items():
         value = given.get(name, declaration.default)
@@ -327,7 +327,8 @@ def bind_all(
     return bound
 
 
-def _advice(name: str, declared: Mapping[str, Hyperparameter]) -> str:
+def advice_on(name: str, declared: Mapping[str, Any]) -> str:
+    """What to write in the place of a name that is none of those declared."""
     close = difflib.get_close_matches(name, declared, n=1)
     if close:
         return f"Did you mean `{close[0]}`?"

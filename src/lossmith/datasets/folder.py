@@ -171,7 +171,7 @@ def _common_format(
     notes: Notes = ()
     resized = len(headers) - sizes[height, width]
     if resized:
-        why = "the most common size" if image_size is None else "the size asked for"
+        why = "the most common size" if image_size is None else "the size wanted"
         notes += (
             f"{resized} of {len(headers)} images have another size than {height} x {width} "
             f"(height x width, {why}) and are resized to it, stretched where the shape differs.",

@@ -62,7 +62,7 @@ class RunFolder:
         if not path.exists() or not any(path.iterdir()):
             return
         advice = "Choose another folder for the run"
-        if (path / _CONFIG).is_file():
+        if (path / _CONFIG).is_file() and not cls(path).is_complete:
             advice += f", or go on with the training in it: {cls(path).resume_command}"
         raise FileExistsError(f"{path} exists and is not empty. {advice}.")
 
