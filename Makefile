@@ -59,7 +59,7 @@ $(VENV)/.test-installed: pyproject.toml | $(BIN)/pip
 	@touch $@
 
 $(VENV_LOWEST)/.installed: pyproject.toml tools/lowest_versions.py | $(BIN_LOWEST)/pip
-	@echo "Installing the oldest declared dependencies into $(VENV_LOWEST) (once, about a minute)"
+	@echo "Installing the oldest declared dependencies into $(VENV_LOWEST) (once, some minutes)"
 	@$(BIN_LOWEST)/python tools/lowest_versions.py >$(VENV_LOWEST)/constraints.txt
 	@$(BIN_LOWEST)/python -m pip install --quiet --editable '.[test]' \
 		--constraint $(VENV_LOWEST)/constraints.txt

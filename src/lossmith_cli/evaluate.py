@@ -24,14 +24,14 @@ def evaluate_run(
     config = RunConfig.of(run)
     network = run.load_network()
     data = load_images_for(source, run, config.image_format)
-    images = _images_not_trained_on(data, config)
+    is_of_training = config.trained_on(data)
+    images = _held_out(data, config) if is_of_training else _foreign(data)
     with busy_with(f"Measuring {len(images):,} images"):
         evaluation = results.evaluate(network, images, pairs)
         figures, retrieval = evaluation.report(), evaluation.retrieval()
     if as_json:
         parts = {**figures.to_dict(), "retrieval": retrieval.to_dict()}
-        held_out = config.trained_on(data)
-        told = {"threshold": evaluation.threshold, "held_out_of_training": held_out}
+        told = {"threshold": evaluation.threshold, "held_out_of_training": is_of_training}
         out.print_json(data={**told, **parts})
     else:
         out.print(f"{len(images):,} images; same if the distance is < {evaluation.threshold:.4f}.")
@@ -51,8 +51,10 @@ def evaluate_run(
         err.print(f"The report is in {report}.")
 
 
-def _images_not_trained_on(data: LabelledImages, config: RunConfig) -> LabelledImages:
-    if config.trained_on(data):
-        return split(data, config.settings).test
+def _held_out(data: LabelledImages, config: RunConfig) -> LabelledImages:
+    return split(data, config.settings).test
+
+
+def _foreign(data: LabelledImages) -> LabelledImages:
     note("These are other data than the training's: see to it that they share no image.")
     return data.test or data

@@ -56,7 +56,7 @@ def search_images(
         gallery = _embedded(network, data)
     found = gallery.search(network.embed(image[np.newaxis]), k)
     indices, measured = found.indices[0], found.distances[0]
-    threshold = float(network.threshold)  # type: ignore[arg-type]
+    threshold = float(network.threshold)  # type: ignore[arg-type]  # load_network refuses None
     neighbours = [
         {
             "image": gallery.names[index],

@@ -156,6 +156,7 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def value_of(self, pairs: Pairs) -> Any:
         """The value of given pairs, differentiable in the vectors of both sides."""
+        # Of nothing the value is 0, connected to the vectors: a gradient of 0 instead of none.
         if any(shapes.shape_of(each)[0] == 0 for each in pairs.vectors()):
             return sum(ops.sum(each[:0]) for each in pairs.vectors())
         return engine.driver.differentiable(self, pairs)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -201,7 +201,7 @@ def _from_loss(evaluator: Evaluator) -> Target | None:
     keywords = getattr(loss, "_fn_kwargs", {})
     logits = f"{kind}_logits"
     if keywords.get("from_logits") and logits in get_args(Target):
-        return logits  # type: ignore[return-value]
+        return cast(Target, logits)
     return kind
 
 

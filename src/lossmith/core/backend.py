@@ -111,11 +111,7 @@ def kept(array: np.ndarray) -> Any:
 
 def fresh(array: Any, dtype: Any) -> Any:
     """A new tensor of what `kept` gave, which nobody else can change."""
-    if keras.backend.backend() != "torch":
-        return keras.ops.convert_to_tensor(array, dtype=dtype)
-    from keras.src.backend.torch.core import to_torch_dtype
-
-    return array.to(to_torch_dtype(dtype), copy=True)
+    return keras.ops.copy(keras.ops.convert_to_tensor(array, dtype=dtype))
 
 
 def like(value: Any, tensor: Any) -> Any:

@@ -107,11 +107,12 @@ def bind(cls: Any, owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
         TypeError: if one is unknown, misses its value, is of another type or cannot be learned.
         ValueError: if one is outside its range.
     """
-    for name in given.keys() & vars(cls).keys() - cls.declared.keys():
-        raise TypeError(
-            f"{owner}: `{name}` is an attribute of the class and no hyperparameter; annotated it "
-            f"becomes one: `{name}: float = {vars(cls)[name]!r}`."
-        )
+    for name in given.keys() - cls.declared.keys():
+        if type(vars(cls).get(name)) in (int, float):
+            raise TypeError(
+                f"{owner}: `{name}` is an attribute of the class and no hyperparameter; annotated "
+                f"it becomes one: `{name}: float = {vars(cls)[name]!r}`."
+            )
     values = hp.bind_all(owner, cls.declared, given)
     check_learned(cls, values)
     return values

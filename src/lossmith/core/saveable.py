@@ -11,7 +11,6 @@ _ADVICE_ON_CLOSURES = (
     "and write `loss(threshold=...)` where you called the factory."
 )
 _ADVICE_ON_CLASSES = "Make it an argument of __init__, or a field of the class."
-_NOTHING: Any = object()
 
 
 def check_function(owner: str, function: Callable[..., Any]) -> None:
@@ -47,11 +46,10 @@ def _functions_in(attribute: Any) -> Iterator[Callable[..., Any]]:
 
 
 def _refuse_closure(owner: str, function: Any, advice: str) -> None:
+    names, cells = function.__code__.co_freevars, function.__closure__ or ()
     free = [
         name
-        for name, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        )
+        for name, cell in zip(names, cells, strict=True)
         # A class that is being made is not yet in the cell that `super()` and its own name read.
         if name not in ("__class__", owner) and not _is_found_again(cell, function)
     ]
@@ -70,6 +68,5 @@ def _is_found_again(cell: Any, function: Any) -> bool:
         content = cell.cell_contents
     except ValueError:
         return False
-    return isinstance(content, types.ModuleType) or content is getattr(
-        function, "__wrapped__", _NOTHING
-    )
+    is_wrapped = inspect.isfunction(content) and content is getattr(function, "__wrapped__", None)
+    return is_wrapped or isinstance(content, types.ModuleType)

@@ -113,7 +113,7 @@ def is_traced(loss: "Loss") -> bool:
 def _with_operands(loss: AnyLoss, changed: Mapping[str, Any]) -> AnyLoss:
     clone = object.__new__(type(loss))
     if loss.changing:
-        _address(loss)
+        _address(loss)  # kept before tensors stand in the place of what it is made of
     fixed = {name: value for name, value in vars(loss).items() if name != "_sealed"}
     clone.__dict__.update(fixed)
     values = {**loss.hyperparameters, **changed}
@@ -137,7 +137,7 @@ def _distribute_operands(clone: Any) -> None:
         settings = {"name": clone.name, "reduction": clone.reduction}
         try:
             clone._initialise_classic({**settings, "dtype": clone.requested_dtype})
-        except Exception as error:
+        except Exception as error:  # whatever the author's own __init__ raises
             error.add_note(
                 "__init__ is run with tensors where hyperparameters change: declare ranges as type "
                 "hints and compute with keras.ops."

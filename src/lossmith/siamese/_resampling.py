@@ -1,5 +1,6 @@
 """Bootstrap resamples of counted pairs, and the intervals that follow from them."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,6 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.siamese.distance_counts import DistanceCounts, FloatArray
+
+
+def check_intervals(confidence: float, resamples: int) -> None:
+    """Refuse intervals of no confidence, or with no resample beyond each of their ends.
+
+    Raises:
+        ValueError: saying what was expected.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be in (0, 1). Received: {confidence}.")
+    needed = math.ceil(2 / (1 - confidence) - 1e-9)
+    if resamples < needed:
+        raise ValueError(
+            f"Intervals of {confidence:.4g} confidence need at least {needed} resamples. "
+            f"Received: resamples={resamples}."
+        )
 
 
 class Resampler(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.siamese._resampling import Resampler, interval, resampled
+from lossmith.siamese._resampling import Resampler, check_intervals, interval, resampled
 from lossmith.siamese.distance_counts import DistanceCounts
 
 _Choice = Callable[[DistanceCounts], float]
@@ -251,11 +251,4 @@ def _check_settings(
     for rate in false_accept_rates:
         if not 0 < rate < 1:
             raise ValueError(f"false_accept_rates must lie in (0, 1). Received: {rate}.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie in (0, 1). Received: {confidence}.")
-    needed = math.ceil(2 / (1 - confidence) - 1e-9)
-    if resamples < needed:
-        raise ValueError(
-            f"Intervals of {confidence:.4g} confidence need at least {needed} resamples. "
-            f"Received: resamples={resamples}."
-        )
+    check_intervals(confidence, resamples)

@@ -173,7 +173,7 @@ class Gallery:
                     embeddings=archive["embeddings"],
                     names=_texts(archive["names"]),
                     classes=_texts(archive["classes"]),
-                    distance=str(archive["distance"]),  # type: ignore[arg-type]
+                    distance=str(archive["distance"]),  # type: ignore[arg-type]  # __post_init__ checks it
                     made_with=str(archive["made_with"]),
                 )
         except Exception as error:  # zipfile and decompressors raise nearly anything

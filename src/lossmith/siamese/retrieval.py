@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lossmith import distances
 from lossmith.siamese._ranking import FloatArray, IntArray, rank, scores_of
-from lossmith.siamese._resampling import interval
+from lossmith.siamese._resampling import check_intervals, interval
 from lossmith.siamese.figures import Estimate
 
 
@@ -210,11 +210,4 @@ def _codes(labels: npt.NDArray[Any], gallery_labels: npt.NDArray[Any]) -> tuple[
 def _check_settings(ks: Sequence[int], confidence: float, resamples: int) -> None:
     if not ks or any(not isinstance(k, int | np.integer) or k < 1 for k in ks):
         raise ValueError(f"ks must be whole numbers of neighbours from 1 on. Received: {ks!r}.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be in (0, 1). Received: {confidence}.")
-    fewest = int(np.ceil(2 / (1 - confidence)))
-    if resamples < fewest:
-        raise ValueError(
-            f"Intervals of {confidence:.4g} confidence need at least {fewest} resamples. "
-            f"Received: resamples={resamples}."
-        )
+    check_intervals(confidence, resamples)

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from lossmith.allpairs.drivers.eager import loop as loop
+from lossmith.allpairs.drivers.eager import switch as switch
+from lossmith.allpairs.drivers.eager import take_rows as take_rows
 from lossmith.allpairs.search import by_halving
 
 
@@ -16,23 +19,6 @@ def product(a: Any, b: Any) -> Any:
 def add_product(total: Any, a: Any, b: Any) -> Any:
     """`total + a @ b`."""
     return total + a @ b
-
-
-def loop(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
-    """`carry = body(i, carry)` for `i` from 0 to `count`."""
-    for i in range(int(count)):
-        carry = body(i, carry)
-    return carry
-
-
-def switch(index: Any, branches: list[Callable[[Any], Any]], operand: Any) -> Any:
-    """The result of the branch that is chosen."""
-    return branches[int(index)](operand)
-
-
-def take_rows(array: Any, start: Any, offsets: Any) -> Any:
-    """The rows from `start` on, as many as there are offsets."""
-    return array[start : start + len(offsets)]
 
 
 def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
