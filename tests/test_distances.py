@@ -91,6 +91,14 @@ def test_a_distance_is_compiled_whole(name):
     np.testing.assert_allclose(to_numpy(value), to_numpy(distances.get(name)(A[:5], B)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("length", [1e-45, 1e-40, 1e-37])
+def test_the_cosine_distance_of_tiny_vectors_has_a_finite_gradient(length):
+    tiny = np.float32(length) * np.sign(A[:5])
+    value, gradient = value_and_gradient(lambda x: distances.cosine(x, ops.stop_gradient(B)), tiny)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
 def test_zero_vectors():
     zero = np.zeros((1, 4), "float32")
     assert float(distances.cosine(zero, A[:1])[0]) == 1

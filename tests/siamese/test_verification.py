@@ -176,7 +176,7 @@ class TestInput:
         ({"threshold": math.inf}, "threshold must be finite"),
         ({"false_accept_rates": [0.0]}, r"false_accept_rates must lie in \(0, 1\)"),
         ({"false_accept_rates": [0.1, 1.0]}, r"Received: 1\.0"),
-        ({"confidence": 1.0}, r"confidence must lie in \(0, 1\)"),
+        ({"confidence": 1.0}, r"confidence must be in \(0, 1\)"),
         ({"resamples": 39}, "0.95 confidence need at least 40 resamples"),
     ],
 )

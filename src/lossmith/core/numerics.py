@@ -6,6 +6,8 @@ that of a square root at 0. The functions here have the same finite one on each.
 
 from typing import Any
 
+import numpy as np
+
 from lossmith.core.backend import keras
 
 ops = keras.ops
@@ -38,13 +40,16 @@ def square_root(x: Any) -> Any:
 def directions(vectors: Any) -> tuple[Any, Any]:
     """The unit vectors over the last axis (0 for a zero vector), and 1 where there is one, else 0.
 
-    Scaling by the largest entry first keeps the squares of any vector within range.
+    Scaling by the largest entry first keeps the squares of any vector within range. A vector whose
+    entries are all subnormal counts as zero, as it does where a backend flushes them: its
+    direction has a derivative that no number of its dtype holds.
     """
     if 0 in vectors.shape[:-1]:  # TensorFlow has no maximum of nothing
         return vectors, vectors[..., 0]
     # Not ops.max: PyTorch's compiler cannot follow it.
     largest = ops.amax(ops.abs(ops.stop_gradient(vectors)), axis=-1, keepdims=True)
-    scaled = vectors / ops.where(largest > 0, largest, ops.ones_like(largest))
+    smallest = float(np.finfo(keras.backend.standardize_dtype(vectors.dtype)).tiny)
+    scaled = vectors / ops.where(largest >= smallest, largest, ops.ones_like(largest))
     length = square_root(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
     exists = ops.greater(length, 0)
     unit = scaled / ops.where(exists, length, ops.ones_like(length))
