@@ -94,7 +94,7 @@ def test_a_distance_is_compiled_whole(name):
 @pytest.mark.parametrize("length", [1e-45, 1e-40, 1e-37])
 def test_the_cosine_distance_of_tiny_vectors_has_a_finite_gradient(length):
     tiny = np.float32(length) * np.sign(A[:5])
-    value, gradient = value_and_gradient(lambda x: distances.cosine(x, ops.stop_gradient(B)), tiny)
+    value, gradient = value_and_gradient(lambda x: distances.cosine(x, B), tiny)
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
 
