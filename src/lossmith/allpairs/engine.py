@@ -81,13 +81,19 @@ class Visits:
         if self.at_once and measures.is_distance(measure):
             close = near.All(rows.exact[:, None] - columns.exact[None, :])
             return measures.exact(measure, close.differences), close
-        product = driver.product(rows.vectors, ops.transpose(columns.vectors))
+        product = driver.product(rows.as_row, ops.transpose(columns.as_column))
         if not measures.is_distance(measure):
             return product, None
+        place, offsets = self._place(block), block.rows.offsets
+
+        def mask() -> Any:
+            near_ones = measures.are_near(product, rows.norms, columns.norms)
+            return _without_itself(near_ones, place, offsets)
+
         compute = driver.compiled(_distances, self.loss, product)
-        found, close = compute(
-            measure, product, rows.norms, columns.norms, self._place(block), block.rows.offsets
-        )
+        found, closest = compute(measure, product, place, offsets)
+        some = measures.may_be_near(closest, rows.norms, columns.norms)
+        close = near.found(driver, some, mask)
         found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
         return found, close
 
@@ -165,11 +171,9 @@ def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, .
     return _value_and_gradients(visits)
 
 
-def _distances(
-    measure: measures.Name, product: Any, rows: Any, columns: Any, place: Any, offsets: Any
-) -> tuple[Any, near.Near]:
-    found, mask = measures.from_product(measure, product, rows, columns)
-    return found, near.found(_without_itself(mask, place, offsets))
+def _distances(measure: measures.Name, product: Any, place: Any, offsets: Any) -> tuple[Any, Any]:
+    """The distances of a block, and the smallest square of each row, that of itself aside."""
+    return measures.from_product(measure, product), driver.smallest(product, place, offsets)
 
 
 def _without_itself(mask: Any, place: Any, offsets: Any) -> Any:
