@@ -38,9 +38,10 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     What is compared is declared: `measure` is `"cosine_similarity"` (the default) or `"dot"`, or a
     distance, `"euclidean"`, `"squared_euclidean"` or `"cosine"`, exact for near duplicates.
-    `symmetric = True` says that a pair changes the sum of the values as much from one side as from
-    the other, which saves a third of the work. `prepare(pairs)` may compute from labels and weights
-    what anchors then find in `row.given`.
+    `symmetric = True` says that an anchor costs (and counts) a sum over its partners, to which a
+    pair gives as much from one side as from the other: large batches then visit every pair once,
+    and `anchors` is called with some of the partners at a time. `prepare(pairs)` may compute from
+    labels and weights what anchors then find in `row.given`.
 
     Shapes: y_true class ids `(N,)`, or which of L labels each item has, `(N, L)` of 0 and 1 (a
     label in common makes a positive pair); y_pred embeddings `(N, D)`, or V views of every item,

@@ -18,11 +18,13 @@ class Span(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Anchors, their partners (`None` if all are), and how many times its pairs count."""
+    """Anchors and their partners."""
 
     rows: Span
-    columns: Span | None = None
+    columns: Any = None
+    """A `Span`; `None` if all are partners."""
     times: Any = 1
+    """How many times its pairs count."""
 
 
 class Rows:

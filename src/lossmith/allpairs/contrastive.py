@@ -96,8 +96,8 @@ class AllPairsContrastive(AllPairsLoss):
         pull, push = self._hinges(block)
         of_pull, of_push = (pull, push) if self.squared else (self._attracts(pull), _active(push))
         power = 2.0 if self.squared else 1.0
-        shares = [(power * each * weights)[:, None] for each in row.given]
-        slope = row.weighed(row.select(shares[0] * of_pull, -shares[1] * of_push))
+        attraction, repulsion = (power * row.given[kind] * weights[:, None] for kind in (0, 1))
+        slope = row.weighed(row.select(attraction * of_pull, -repulsion * of_push))
         value = ops.sum(slope * row.select(pull, -push)) / power
         return value, ops.sum(weights), slope
 

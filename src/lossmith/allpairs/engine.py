@@ -79,8 +79,8 @@ class Visits:
         """Similarities or distances `(rows, partners)`, and the pairs that are near."""
         measure, (rows, columns) = self.loss.measure, self.tables(block)
         if self.at_once and measures.is_distance(measure):
-            close = near.All(rows.exact[:, None] - columns.exact[None, :])
-            return measures.exact(measure, close.differences), close
+            every = near.All(rows.exact[:, None] - columns.exact[None, :])
+            return measures.exact(measure, every.differences), every
         product = driver.product(rows.as_row, ops.transpose(columns.as_column))
         if not measures.is_distance(measure):
             return product, None
