@@ -14,7 +14,7 @@ _TARGETS = {"value": "values", "class": "class ids", "pair": "pairs"}
 
 def show_losses(as_json: bool) -> None:
     """Prints the catalogue of losses."""
-    catalogue = {_name(cls): cls for cls in registry.catalogue().values()}
+    catalogue: dict[str, Any] = {_name(cls): cls for cls in registry.catalogue().values()}
     if as_json:
         out.print_json(data={name: _described(cls) for name, cls in catalogue.items()})
         return
