@@ -82,7 +82,8 @@ def start(request: Request) -> None:
         "settings": settings.to_dict(),
     }
     run = RunFolder.create(request.out, config)
-    _train(run, settings, parts, data.notes)
+    with run.held():
+        _train(run, settings, parts, data.notes)
 
 
 def resume(request: Request) -> None:
@@ -90,8 +91,14 @@ def resume(request: Request) -> None:
 
     Raises:
         ValueError: If the data or an option differ from those of the start.
+        BlockingIOError: If another process is training in the folder.
     """
     run = RunFolder.open(request.out)
+    with run.held():
+        _go_on(run, request)
+
+
+def _go_on(run: RunFolder, request: Request) -> None:
     config = RunConfig.of(run)
     settings = config.settings
     described = settings.to_dict()
