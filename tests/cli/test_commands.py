@@ -195,7 +195,7 @@ def test_pair_losses_and_their_hyperparameters_can_be_chosen(
     ("options", "message"),
     [
         (["--loss", "contrastiv"], "Did you mean 'contrastive'"),
-        (["--loss", "huber"], "loss of pair labels or class ids"),
+        (["--loss", "huber"], "labelled items with a loss of class ids"),
         (["--loss", "poisson"], "poisson is not one of the losses"),
         (["--loss", "contrastive", "--margin", "3"], "can never be reached"),
         (["--loss", "contrastive", "--margin", "-1"], "`margin` must be a finite number > 0"),
