@@ -55,9 +55,10 @@ class CrossBatchMemory(Loss, package="lossmith.allpairs"):
         TypeError: if the loss is between two encoders.
         ValueError: if the state of the loss is not in the model, or labels are not as told.
 
-    Relations: the partners of the memory alone are `loss.against`. The value is that of
-    pytorch-metric-learning's CrossBatchMemory, which holds the batch itself as constant where it
-    is a partner; the paper's code adds the value within the batch and that against the memory.
+    Relations: `loss.against` has other items alone as partners. The value is that of
+    pytorch-metric-learning's CrossBatchMemory with a `memory_size` of `size` and a batch; there the
+    batch is held constant where it is a partner. The paper's code adds the value within the batch
+    and that against the memory.
 
     Reference: Wang, Zhang, Huang and Scott, "Cross-Batch Memory for Embedding Learning", CVPR 2020.
     """

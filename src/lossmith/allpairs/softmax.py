@@ -161,8 +161,8 @@ class NPair(TwoEncoderLoss):
     `(N, 2, D)`. Batchwise.
 
     Relations: TensorFlow Addons' npairs_loss of the product of anchors and positives;
-    pytorch-metric-learning's NPairsLoss with its choice of one pair per class. `clip` normalises
-    and goes both ways.
+    pytorch-metric-learning's NPairsLoss of embeddings of length 1, with its choice of one pair per
+    class. `clip` normalises and goes both ways.
 
     Reference: Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective",
     NeurIPS 2016.

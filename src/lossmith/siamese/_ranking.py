@@ -19,9 +19,9 @@ from lossmith import distances
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
-_MANY = 512
-"""Items of a class from which on a sample of the row tells about where to look."""
-_STRIDE, _PLACES = 16, 64
+_MANY = 128
+"""Items of a class from which on a sample of a row says where to look, and no table of it."""
+_HEIGHT, _STRIDE, _PLACES = 64, 16, 64
 _BLOCK = 2**24
 """Scores that are in memory at once, per query of the block one for each item of the gallery."""
 
@@ -155,7 +155,6 @@ def rank(
     average_precision = np.zeros(len(query_classes))
 
     def rank_rows(rows: FloatArray, queries: range) -> None:
-        nearer = _Nearer(rows.shape[1])
         for row, query in zip(rows, queries, strict=True):
             if relevant[query] == 0:
                 continue
@@ -166,7 +165,7 @@ def rank(
                 matches = np.concatenate([matches[:itself], matches[itself + 1 :]])
             row[own] = -np.inf
             limits = matches - scores.slack(query, matches)
-            first[query], average_precision[query] = _figures(row, limits, nearer)
+            first[query], average_precision[query] = _figures(row, limits)
 
     _for_each_block(scores, len(query_classes), len(gallery_classes), rank_rows)
     return Ranking(first, average_precision, relevant)
@@ -191,90 +190,51 @@ def _for_each_block(
             list(pool.map(lambda part: work(*part), parts))
 
 
-class _Nearer:
-    """Compares a row with a limit in memory that is used again."""
-
-    def __init__(self, gallery: int) -> None:
-        self._is_nearer = np.empty(gallery, dtype=bool)
-
-    def count(self, row: FloatArray, limit: Any) -> int:
-        return int(np.count_nonzero(np.greater_equal(row, limit, out=self._is_nearer)))
-
-    def scores(self, row: FloatArray, limit: Any) -> FloatArray:
-        """Those of a row that reach the limit, increasing."""
-        np.greater_equal(row, limit, out=self._is_nearer)
-        # Gathering by numbers takes half as long as by booleans.
-        return np.sort(row[np.flatnonzero(self._is_nearer)])
-
-
-def _figures(others: FloatArray, limits: FloatArray, nearer: _Nearer) -> tuple[int, float]:
+def _figures(others: FloatArray, limits: FloatArray) -> tuple[int, float]:
     """The rank of the first match, and the average precision among the first R items.
+
+    The j-th match has rank j + (number of others nearer than it). Only others that come before a
+    match of a rank within R matter, and they are few: what remains is to find them fast.
 
     Args:
         others: `(M,)`, the scores of the other classes; `-inf` at the rest.
         limits: `(R,)`, one per match: an item of another class from there on is nearer.
-        nearer: What compares them.
     """
     relevant = len(limits)
-    if relevant >= _MANY:
-        limits = np.sort(limits)[::-1]
-        return _of_ranks(*_where_sampled(others, limits, nearer), relevant)
-    nearest_other = others.max()
-    if limits.min() > nearest_other:
-        return 1, 1.0
-    nearest = limits.max()
-    first = 1 + (nearer.count(others, nearest) if nearest <= nearest_other else 0)
-    if first > relevant:
-        return first, 0.0
     limits = np.sort(limits)[::-1]
-    reach = _reach(others, limits, first - 1, nearer)
-    return _of_ranks(limits[: reach + 1], nearer.scores(others, limits[reach]), relevant)
-
-
-def _of_ranks(limits: FloatArray, scores: FloatArray, relevant: int) -> tuple[int, float]:
-    """The figures, from the matches that can have a rank within R and all that come before them."""
-    found = np.arange(1, len(limits) + 1)
-    ranks = found + _numbers_nearer(scores, limits)
-    within = np.searchsorted(ranks, relevant, side="right")
-    return int(ranks[0]), float((found[:within] / ranks[:within]).sum()) / relevant
-
-
-def _numbers_nearer(scores: FloatArray, limits: FloatArray) -> IntArray:
-    """How many scores, increasing, reach each limit, decreasing.
-
-    The scores are put between the limits, and not the other way round: mostly they are fewer.
-    """
+    found = _by_sample(others, limits) if relevant >= _MANY else _by_columns(others, limits)
+    if found is None:
+        return 1 + int(np.count_nonzero(others >= limits[0])), 0.0
+    limits, scores = found
+    count = np.arange(1, len(limits) + 1)
+    # The scores are put between the limits, and not the other way round: mostly they are fewer.
     beaten_from = len(limits) - np.searchsorted(limits[::-1], scores, side="right")
-    return np.cumsum(np.bincount(beaten_from, minlength=len(limits)))[: len(limits)]
+    ranks = count + np.cumsum(np.bincount(beaten_from, minlength=len(limits)))[: len(limits)]
+    within = np.searchsorted(ranks, relevant, side="right")
+    return int(ranks[0]), float((count[:within] / ranks[:within]).sum()) / relevant
 
 
-def _reach(others: FloatArray, limits: FloatArray, before_first: int, nearer: _Nearer) -> int:
-    """A match from which on no other has a rank within R, soon after the last one that has.
+def _by_columns(others: FloatArray, limits: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+    """The limits of matches that can have a rank within R, and the sorted scores that reach them.
 
-    The j-th match has rank j + (number of others nearer than it), which grows with j: doubling and
-    then halving steps find the place, each with one comparison of the row.
+    The others are laid out as a table. A column whose largest score reaches a limit has at least
+    one score that does, so that few columns are left to look into. `None` if no match can.
     """
     relevant = len(limits)
-    within, reach, rank = 0, 0, 1 + before_first
-    while reach < relevant - 1 and rank <= relevant:
-        within, reach = reach, min(2 * reach + 1, relevant - 1)
-        rank = reach + 1 + nearer.count(others, limits[reach])
-    while rank > relevant + relevant // 4 + 64:
-        middle = (within + reach) // 2
-        if middle == within:
-            return within
-        middle_rank = middle + 1 + nearer.count(others, limits[middle])
-        if middle_rank <= relevant:
-            within = middle
-        else:
-            reach, rank = middle, middle_rank
-    return reach
+    width = len(others) // _HEIGHT
+    table, rest = others[: width * _HEIGHT].reshape(_HEIGHT, width), others[width * _HEIGHT :]
+    largest = table.max(axis=0)
+    reaching = width - np.searchsorted(np.sort(largest), limits)
+    able = np.searchsorted(np.arange(1, relevant + 1) + reaching, relevant, side="right")
+    if able == 0:
+        return None
+    limit = limits[able - 1]
+    scores = np.sort(np.append(table[:, np.flatnonzero(largest >= limit)], rest))
+    return limits[:able], scores[np.searchsorted(scores, limit) :]
 
 
-def _where_sampled(
-    others: FloatArray, limits: FloatArray, nearer: _Nearer
-) -> tuple[FloatArray, FloatArray]:
-    """The limits of the matches that can have a rank within R, and the scores that reach them.
+def _by_sample(others: FloatArray, limits: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The limits of matches that can have a rank within R, and the sorted scores that reach them.
 
     A sample of the others says about where the rank is a little more than R; if it was too few,
     more are taken.
@@ -283,12 +243,14 @@ def _where_sampled(
     sample = np.sort(others[::_STRIDE])
     places = np.arange(_PLACES) * (relevant - 1) // (_PLACES - 1)
     ranks = places + 1 + _STRIDE * (len(sample) - np.searchsorted(sample, limits[places]))
-    place = min(int(np.searchsorted(ranks, relevant + relevant // 16)), _PLACES - 1)
+    enough = relevant + relevant // 16 + _STRIDE
+    place = min(int(np.searchsorted(ranks, enough)), _PLACES - 1)
     while True:
         reach = int(places[place])
-        scores = nearer.scores(others, limits[reach])
+        # Gathering by numbers takes half as long as by booleans.
+        scores = others[np.flatnonzero(others >= limits[reach])]
         if reach + 1 + len(scores) > relevant or place == _PLACES - 1:
-            return limits[: reach + 1], scores
+            return limits[: reach + 1], np.sort(scores)
         place = min(place + 4, _PLACES - 1)
 
 
