@@ -126,8 +126,8 @@ class CrossBatchMemory(Loss, package="lossmith.allpairs"):
 
     def evaluate_pairs(self, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
         """The value, and the gradients of batch and memory if they are wanted."""
-        rows, memory = pairs
-        together = Surrounded(rows, _joined(rows, memory))
+        rows = pairs.rows
+        together = Surrounded(rows, _joined(rows, pairs.partners))
         loss = tracing.cast(self.loss, rows.vectors.dtype)
         value, gradients = engine.evaluate(loss, together, gradient)
         if not gradient:

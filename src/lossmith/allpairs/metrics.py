@@ -103,7 +103,10 @@ class _BetweenViews(TwoEncoderLoss, package="lossmith.allpairs"):
         return self.distance
 
 
-_KINDS: dict[Compared, type[AllPairsLoss]] = {"items": AllPairsContrastive, "views": _BetweenViews}
+_KINDS: dict[Compared, type[AllPairsContrastive | _BetweenViews]] = {
+    "items": AllPairsContrastive,
+    "views": _BetweenViews,
+}
 
 
 class _MeanDistance(_Ratio):
