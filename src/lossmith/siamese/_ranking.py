@@ -120,7 +120,8 @@ class Ranking:
     """What the gallery gives each query.
 
     Attributes:
-        first: `(N,)`, the rank of the first item of the query's class, from 1.
+        first: `(N,)`, the rank of the first item of the query's class, from 1; of one that is
+            further than what was asked for, some rank that is too.
         average_precision: `(N,)`, the average precision among the first R items.
         relevant: `(N,)`, R: the items of the query's class in the gallery, itself not counted. Of
             a query with none the other two mean nothing.
@@ -136,6 +137,7 @@ def rank(
     query_classes: IntArray,
     gallery_classes: IntArray,
     query_in_gallery: IntArray | None,
+    furthest: int,
 ) -> Ranking:
     """Ranks the items of each query's class among all of the gallery.
 
@@ -147,6 +149,7 @@ def rank(
         query_classes: `(N,)`, class codes.
         gallery_classes: `(M,)`, class codes, increasing.
         query_in_gallery: `(N,)`, where each query itself is in the gallery; `None` if none is.
+        furthest: The largest rank of a first item that matters.
     """
     begins = np.searchsorted(gallery_classes, query_classes, side="left")
     ends = np.searchsorted(gallery_classes, query_classes, side="right")
@@ -165,7 +168,7 @@ def rank(
                 matches = np.concatenate([matches[:itself], matches[itself + 1 :]])
             row[own] = -np.inf
             limits = matches - scores.slack(query, matches)
-            first[query], average_precision[query] = _figures(row, limits)
+            first[query], average_precision[query] = _figures(row, limits, furthest)
 
     _for_each_block(scores, len(query_classes), len(gallery_classes), rank_rows)
     return Ranking(first, average_precision, relevant)
@@ -190,7 +193,7 @@ def _for_each_block(
             list(pool.map(lambda part: work(*part), parts))
 
 
-def _figures(others: FloatArray, limits: FloatArray) -> tuple[int, float]:
+def _figures(others: FloatArray, limits: FloatArray, furthest: int) -> tuple[int, float]:
     """The rank of the first match, and the average precision among the first R items.
 
     The j-th match has rank j + (number of others nearer than it). Only others that come before a
@@ -199,13 +202,14 @@ def _figures(others: FloatArray, limits: FloatArray) -> tuple[int, float]:
     Args:
         others: `(M,)`, the scores of the other classes; `-inf` at the rest.
         limits: `(R,)`, one per match: an item of another class from there on is nearer.
+        furthest: The largest rank of the first match that has to be right.
     """
     relevant = len(limits)
     limits = np.sort(limits)[::-1]
-    found = _by_sample(others, limits) if relevant >= _MANY else _by_columns(others, limits)
-    if found is None:
-        return 1 + int(np.count_nonzero(others >= limits[0])), 0.0
-    limits, scores = found
+    look = _by_sample if relevant >= _MANY else _by_columns
+    limits, scores = look(others, limits, max(furthest, relevant))
+    if not len(limits):
+        return furthest + 1, 0.0
     count = np.arange(1, len(limits) + 1)
     # The scores are put between the limits, and not the other way round: mostly they are fewer.
     beaten_from = len(limits) - np.searchsorted(limits[::-1], scores, side="right")
@@ -214,42 +218,44 @@ def _figures(others: FloatArray, limits: FloatArray) -> tuple[int, float]:
     return int(ranks[0]), float((count[:within] / ranks[:within]).sum()) / relevant
 
 
-def _by_columns(others: FloatArray, limits: FloatArray) -> tuple[FloatArray, FloatArray] | None:
-    """The limits of matches that can have a rank within R, and the sorted scores that reach them.
+def _by_columns(
+    others: FloatArray, limits: FloatArray, furthest: int
+) -> tuple[FloatArray, FloatArray]:
+    """The limits of matches of a rank up to the furthest, if there are, and what scores reach them.
 
     The others are laid out as a table. A column whose largest score reaches a limit has at least
-    one score that does, so that few columns are left to look into. `None` if no match can.
+    one score that does, so that few columns are left to look into.
     """
-    relevant = len(limits)
     width = len(others) // _HEIGHT
     table, rest = others[: width * _HEIGHT].reshape(_HEIGHT, width), others[width * _HEIGHT :]
     largest = table.max(axis=0)
     reaching = width - np.searchsorted(np.sort(largest), limits)
-    able = np.searchsorted(np.arange(1, relevant + 1) + reaching, relevant, side="right")
+    able = np.searchsorted(np.arange(1, len(limits) + 1) + reaching, furthest, side="right")
     if able == 0:
-        return None
+        return limits[:0], limits[:0]
     limit = limits[able - 1]
     scores = np.sort(np.append(table[:, np.flatnonzero(largest >= limit)], rest))
     return limits[:able], scores[np.searchsorted(scores, limit) :]
 
 
-def _by_sample(others: FloatArray, limits: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The limits of matches that can have a rank within R, and the sorted scores that reach them.
+def _by_sample(
+    others: FloatArray, limits: FloatArray, furthest: int
+) -> tuple[FloatArray, FloatArray]:
+    """The limits of matches of a rank up to the furthest, if there are, and what scores reach them.
 
-    A sample of the others says about where the rank is a little more than R; if it was too few,
-    more are taken.
+    A sample of the others says about where the rank is a little more; if it was too few, more are
+    taken.
     """
-    relevant = len(limits)
     sample = np.sort(others[::_STRIDE])
-    places = np.arange(_PLACES) * (relevant - 1) // (_PLACES - 1)
+    places = np.arange(_PLACES) * (len(limits) - 1) // (_PLACES - 1)
     ranks = places + 1 + _STRIDE * (len(sample) - np.searchsorted(sample, limits[places]))
-    enough = relevant + relevant // 16 + _STRIDE
+    enough = furthest + furthest // 16 + _STRIDE
     place = min(int(np.searchsorted(ranks, enough)), _PLACES - 1)
     while True:
         reach = int(places[place])
         # Gathering by numbers takes half as long as by booleans.
         scores = others[np.flatnonzero(others >= limits[reach])]
-        if reach + 1 + len(scores) > relevant or place == _PLACES - 1:
+        if reach + 1 + len(scores) > furthest or place == _PLACES - 1:
             return limits[: reach + 1], np.sort(scores)
         place = min(place + 4, _PLACES - 1)
 
