@@ -109,7 +109,7 @@ class Visits:
 
     def _place(self, block: Block) -> Any:
         """Where the rows are among the columns; `None` if they are other items."""
-        return block.start if self.pairs.columns is None else None
+        return block.start if self.pairs.begin_with_rows else None
 
     def anchor_weights(self, block: Block) -> Any:
         """The weights of a block's rows; 0 where a row has been visited before."""

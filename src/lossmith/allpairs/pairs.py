@@ -35,6 +35,11 @@ class Pairs(NamedTuple):
         return cls(Side(rows, row_labels, row_weights), others)
 
     @property
+    def begin_with_rows(self) -> bool:
+        """Whether the rows are the first of the columns, so that none may meet itself."""
+        return self.columns is None
+
+    @property
     def partners(self) -> Side:
         """The items that the rows meet."""
         return self.rows if self.columns is None else self.columns
@@ -59,3 +64,14 @@ class Pairs(NamedTuple):
     def without_vectors(self) -> "Pairs":
         """Only labels and weights."""
         return self.with_vectors((None, None))
+
+
+class Surrounded(Pairs):
+    """The pairs of rows with columns that begin with the same rows."""
+
+    __slots__ = ()
+
+    @property
+    def begin_with_rows(self) -> bool:
+        """They do."""
+        return True

@@ -19,9 +19,16 @@ def loss_named(name: str) -> Loss:
     """The loss of lossmith, or of a user, that a name stands for.
 
     Raises:
-        ValueError: If there is none, or only one of Keras'.
+        ValueError: If there is none, only one of Keras', or one that is nothing without a value for
+            a hyperparameter, such as the centres of its classes.
     """
-    loss = get(name)
+    try:
+        loss = get(name)
+    except TypeError as error:
+        raise ValueError(
+            f"{error} That cannot be said here: train a model of your own with this loss "
+            "(docs/hyperparameters.md), or choose one of embeddings alone, such as nt_xent."
+        ) from error
     if not isinstance(loss, Loss):
         raise ValueError(f"{name} is not one of the losses that `lossmith list` shows.")
     return loss
@@ -78,6 +85,11 @@ def check_label_of_same(loss: Any) -> None:
             f"{loss!r} takes the label 0 for same pairs, and the pairs of lossmith's data sets "
             "have label 1 for same: it would pull the different ones together. Leave same=0 out."
         )
+
+
+def own_distance(loss: Any) -> Any:
+    """The distance by which a loss itself compares embeddings, `None` if it has no choice of it."""
+    return loss.hyperparameters.get("distance") if isinstance(loss, Loss) else None
 
 
 def is_from_keras(loss: Any) -> bool:
