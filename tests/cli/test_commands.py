@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
+import lossmith as ls
 from lossmith.datasets import load, named
 
 Command = Callable[..., Result]
@@ -194,8 +195,11 @@ def test_pair_losses_and_their_hyperparameters_can_be_chosen(
     ("options", "message"),
     [
         (["--loss", "contrastiv"], "Did you mean 'contrastive'"),
-        (["--loss", "huber"], "loss of pair labels or class ids"),
+        (["--loss", "huber"], "labelled items with a loss of class ids"),
         (["--loss", "poisson"], "poisson is not one of the losses"),
+        (["--loss", "arc_face"], "train a model of your own with this loss"),
+        (["--loss", "clip"], "compares the outputs of two encoders"),
+        (["--loss", "triplet", "--distance", "manhattan"], "`distance` must be one of"),
         (["--loss", "contrastive", "--margin", "3"], "can never be reached"),
         (["--loss", "contrastive", "--margin", "-1"], "`margin` must be a finite number > 0"),
         (["--margin", "1"], "no hyperparameter `margin`"),
@@ -275,6 +279,7 @@ def test_list_shows_every_loss_with_its_hyperparameters(
     threshold = listed["huber"]["hyperparameters"]["threshold"]
     assert threshold == {"range": "a finite number > 0", "default": 1.0}
     assert {"contrastive", "supervised_contrastive"} <= listed.keys()
+    assert set(listed) <= set(dir(ls.losses))
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["verify"], ["search"], ["list"]])

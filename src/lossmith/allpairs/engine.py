@@ -121,7 +121,7 @@ class Visits:
 
     def _place(self, block: Block) -> Any:
         """Where the rows are among the columns; `None` if they are other items."""
-        if self.pairs.columns is not None:
+        if not self.pairs.begin_with_rows:
             return None
         start = block.rows.start
         return start if block.columns is None else start - block.columns.start

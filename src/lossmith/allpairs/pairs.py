@@ -39,6 +39,11 @@ class Pairs(NamedTuple):
         return cls(Side(rows, row_labels, row_weights), others)
 
     @property
+    def begin_with_rows(self) -> bool:
+        """Whether the rows are the first of the columns, so that none may meet itself."""
+        return self.columns is None
+
+    @property
     def partners(self) -> Side:
         """The items that the rows meet."""
         return self.rows if self.columns is None else self.columns
@@ -80,3 +85,14 @@ class Pairs(NamedTuple):
         ones = ops.ones((items,), dtype=self.rows.vectors.dtype)
         sizes = ops.segment_sum(ones, classes, num_segments=items)
         return ops.sum(sizes * ops.relu(sizes - 1.0)), ops.sum(sizes * (items - sizes))
+
+
+class Surrounded(Pairs):
+    """The pairs of rows with columns that begin with the same rows."""
+
+    __slots__ = ()
+
+    @property
+    def begin_with_rows(self) -> bool:
+        """They do."""
+        return True

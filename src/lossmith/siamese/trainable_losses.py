@@ -9,13 +9,26 @@ from lossmith.core import Loss, get
 TrainedOn = Literal["pairs", "items"]
 
 
+_WANTED = {
+    "pairs": "pairs with a loss of pair labels, such as contrastive",
+    "items": "labelled items with a loss of class ids, such as supervised_contrastive",
+}
+
+
 def loss_named(name: str) -> Loss:
     """The loss of lossmith, or of a user, that a name stands for.
 
     Raises:
-        ValueError: If there is none, or only one of Keras'.
+        ValueError: If there is none, only one of Keras', or one that is nothing without a value for
+            a hyperparameter, such as the centres of its classes.
     """
-    loss = get(name)
+    try:
+        loss = get(name)
+    except TypeError as error:
+        raise ValueError(
+            f"{error} That cannot be said here: train a model of your own with this loss "
+            "(docs/hyperparameters.md), or choose one of embeddings alone, such as nt_xent."
+        ) from error
     if not isinstance(loss, Loss):
         raise ValueError(f"{name} is not one of the losses that `lossmith list` shows.")
     return loss
@@ -35,8 +48,8 @@ def check_loss(loss: Any, trained_on: TrainedOn) -> None:
     """
     if not isinstance(loss, Loss) or loss.targets == "value":
         raise ValueError(
-            "A Siamese network is trained with a loss of pair labels or class ids, such as "
-            f"contrastive or supervised_contrastive. Received: {loss!r}.{_advice(loss)}"
+            f"A Siamese network is trained on {_WANTED[trained_on]}. Received: {loss!r}."
+            f"{_advice(loss)}"
         )
     if loss.reduction == "none":
         raise ValueError(
@@ -72,6 +85,11 @@ def check_label_of_same(loss: Any) -> None:
             f"{loss!r} takes the label 0 for same pairs, and the pairs of lossmith's data sets "
             "have label 1 for same: it would pull the different ones together. Leave same=0 out."
         )
+
+
+def own_distance(loss: Any) -> Any:
+    """The distance by which a loss itself compares embeddings, `None` if it has no choice of it."""
+    return loss.hyperparameters.get("distance") if isinstance(loss, Loss) else None
 
 
 def is_from_keras(loss: Any) -> bool:
