@@ -36,7 +36,7 @@ RUN_BLOCKS = """
 """
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/hyperparameters.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/hyperparameters.md", "docs/sweeping.md"])
 def test_a_page_runs_and_prints_what_it_says(
     page: str, fresh_process: Callable[..., Any], tmp_path: Path
 ) -> None:
