@@ -42,7 +42,7 @@ def linear():
 
 
 def with_everything():
-    """Batch normalisation, dropout, and an optimizer with a schedule."""
+    """Batch normalisation, dropout, and an optimizer with a schedule that averages the weights."""
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -54,7 +54,7 @@ def with_everything():
         ]
     )
     schedule = keras.optimizers.schedules.ExponentialDecay(0.02, 4, 0.9)
-    model.compile(keras.optimizers.Adam(schedule))
+    model.compile(keras.optimizers.Adam(schedule, use_ema=True))
     return model
 
 

@@ -45,6 +45,8 @@ def test_ranking_by_the_swept_loss_is_refused(metric):
         ({"validation_data": (X[:3], X[:2, 0])}, ValueError, r"lengths are \[3, 2\]"),
         ({"metric": lambda y_true, y_pred: y_pred}, ValueError, "mode='max'"),
         ({"loss": keras.losses.Huber()}, TypeError, "one of lossmith"),
+        ({"loss": ls.losses.student_t_likelihood(df=ls.learned(1.0)), "values": {"scale": [1.0]}},
+         TypeError, r"`df` of .* changes.*def make_model\(loss\)"),
         ({"make_model": lambda: None}, TypeError, "must return a Keras model"),
         ({"make_model": lambda: keras.Sequential([keras.layers.Dense(1)])}, ValueError,
          "no optimizer"),
@@ -124,6 +126,19 @@ def test_interrupted_and_resumed(tmp_path, in_folder):
 def power_of_error(y_true, y_pred, *, power: int = 1):
     """The error to a power."""
     return keras.ops.abs(y_true - y_pred) ** power
+
+
+def test_what_has_come_to_an_end_of_its_own_is_kept(monkeypatch):
+    """Where trainings run side by side too."""
+
+    def watch(display, run, progress):
+        if progress.epochs == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("lossmith.sweeping.progress.Display.watch", watch)
+    with pytest.warns(RuntimeWarning, match="1 of 2 trainings"):
+        result = sweep(loss=steep, values={"slope": [1e30, 0.5]}, epochs=5, patience=5)
+    assert [row.status for row in result.rows] == ["diverged", "not run"]
 
 
 def test_interrupted_before_anything_has_ended():

@@ -52,6 +52,8 @@ def make(settings: Settings, loss: Loss, seed: int, swept: Any = None) -> Any:
         jit_compile=model.jit_compile if model.compiled else "auto",
     )
     model.fit(settings.batches(seed), epochs=0, verbose=0)
+    # TensorFlow leaves that to the first step; no public call builds metrics and optimizer.
+    model._symbolic_build(data_batch=settings.training.rows(slice(0, settings.batch_size)))
     return model
 
 

@@ -58,7 +58,7 @@ def checked(
     """
     training = data.data("x, y and sample_weight", x, y, sample_weight)
     return Settings(
-        make_model=_maker(make_model, loss),
+        make_model=_maker(make_model, loss, swept),
         optimizer=optimizer,
         ranking=ranking(loss, swept, metric, mode),
         training=training,
@@ -83,17 +83,17 @@ def check_loss(loss: Any) -> None:
         )
 
 
-def _maker(make_model: Any, loss: Loss) -> Callable[[Loss], Any]:
+def _maker(make_model: Any, loss: Loss, swept: Iterable[str]) -> Callable[[Loss], Any]:
     """`make_model` as a function of the loss that the model is made for."""
     if not callable(make_model):
         raise TypeError(f"sweep: make_model must be a function that makes one; got {make_model!r}.")
     if _takes_loss(make_model):
         return make_model
-    if loss.changing:
-        names = ", ".join(f"`{name}`" for name in loss.changing)
+    changing = [f"`{name}`" for name in loss.changing if name not in swept]
+    if changing:
         raise TypeError(
-            f"sweep: {names} of {loss.name} changes, and each candidate has a state of its own: "
-            "write make_model with the loss as its argument, def make_model(loss), and put "
+            f"sweep: {', '.join(changing)} of {loss.name} changes, and each candidate has a state "
+            "of its own: write make_model with the loss as its argument, def make_model(loss), and put "
             "loss.state into the model that it returns."
         )
     return lambda loss: make_model()

@@ -26,8 +26,9 @@ class Trainer:
     def __init__(self, loss: Loss, names: Sequence[str], settings: Settings) -> None:
         self._settings = settings
         self._swept = SweptLoss(loss)
+        dtype = keras.config.floatx()
         self._swept.tensors = {
-            name: keras.Variable(1.0, trainable=False, name="swept") for name in names
+            name: keras.Variable(1.0, dtype=dtype, trainable=False, name="swept") for name in names
         }
         self._starts: dict[int, models.Start] = {}
         self._model: Any = None
