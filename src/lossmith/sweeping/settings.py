@@ -93,8 +93,8 @@ def _maker(make_model: Any, loss: Loss, swept: Iterable[str]) -> Callable[[Loss]
     if changing:
         raise TypeError(
             f"sweep: {', '.join(changing)} of {loss.name} changes, and each candidate has a state "
-            "of its own: write make_model with the loss as its argument, def make_model(loss), and put "
-            "loss.state into the model that it returns."
+            "of its own: write make_model with the loss as its argument, def make_model(loss), and "
+            "put loss.state into the model that it returns."
         )
     return lambda loss: make_model()
 
