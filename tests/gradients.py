@@ -80,6 +80,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, fullgraph=True, backend="aot_eager")
 
 
+def as_one_program(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function compiled on JAX, whose eager calls compile each operation by itself."""
+    return compiled(function) if keras.backend.backend() == "jax" else function
+
+
 def forget_compiled() -> None:
     """Compile anew what a test has changed the constants of; only JAX keeps it."""
     if keras.backend.backend() == "jax":
@@ -96,6 +101,13 @@ def open_shapes(function: Callable[..., Any], *tensors: Any) -> Callable[..., An
 
     signature = [tf.TensorSpec([None] * tensor.ndim, tensor.dtype) for tensor in tensors]
     return tf.function(function, input_signature=signature)
+
+
+def open_steps(function: Callable[..., Any], *tensors: Any) -> list[Callable[..., Any]]:
+    """The ways to trace the function that leave dimensions open: on TensorFlow there is one."""
+    if keras.backend.backend() != "tensorflow":
+        return []
+    return [open_shapes(function, *tensors)]
 
 
 def _shape_errors() -> tuple[type[Exception], ...]:

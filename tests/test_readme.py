@@ -18,6 +18,8 @@ BLOCK = re.compile(
     r"^```python\n(.*?)^```\n(?:\s*^```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE
 )
 
+FILE = re.compile(r"# (\w+)\.py\n")
+
 RUN_BLOCKS = """
     import contextlib, io, json, pathlib, re, sys
 
@@ -36,7 +38,24 @@ RUN_BLOCKS = """
 """
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/hyperparameters.md", "docs/sweeping.md"])
+PAGES = ["README.md", "docs/hyperparameters.md", "docs/sweeping.md"]
+
+
+@pytest.mark.backend_free
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_imports_lossmith_before_keras(page: str) -> None:
+    """Keras by itself looks for TensorFlow, which need not be there."""
+    blocks = [code for code, _ in BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))]
+    files = [code for code in blocks if FILE.match(code)]
+    script = "".join(code for code in blocks if not FILE.match(code))
+    own = "|".join(["lossmith", *(FILE.match(code)[1] for code in files)])
+    for code in (script, *(each for each in files if "lossmith" in each)):
+        first = re.search(rf"^(?:import|from) ({own}|keras)\b", code, re.MULTILINE)
+        assert first
+        assert first[1] != "keras", code
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs_and_prints_what_it_says(
     page: str, fresh_process: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
-BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS = ("jax", "tensorflow", "torch")
 SIDE_BY_SIDE = 2
 SECONDS_BETWEEN_PROGRESS = 10
 PYTEST_FOUND_NO_TESTS = 5
@@ -96,13 +96,13 @@ def test_jobs(selection: Selection, reports: Path) -> list[Job]:
             may_be_empty=not selection.is_everything,
         )
 
-    backend_free = job("backend-free", selection.backends[0], "backend_free", ("tests",))
+    # The longest come first, so that no process is left to run alone at the end.
     return [
-        backend_free,
         *(
             job(backend, backend, "not backend_free", ("tests", "src"))
             for backend in selection.backends
         ),
+        job("backend-free", selection.backends[0], "backend_free", ("tests",)),
     ]
 
 
@@ -199,8 +199,8 @@ def say(text: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     selection = parse_selection(arguments)
     with tempfile.TemporaryDirectory() as reports, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        jobs = static_jobs() if selection.is_everything else []
-        jobs += test_jobs(selection, Path(reports))
+        jobs = test_jobs(selection, Path(reports))
+        jobs += static_jobs() if selection.is_everything else []
         running = [pool.submit(run, job) for job in jobs]
         try:
             for finished in as_completed(running):

@@ -53,6 +53,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What there is to complete to, the parts that are not loaded yet included."""
+    return [*__all__, "allpairs", "datasets", "report"]
+
+
 def __getattr__(name: str) -> Any:
     """Load the parts that not everybody needs when they are first used."""
     if name == "check":

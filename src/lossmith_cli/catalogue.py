@@ -14,7 +14,7 @@ _TARGETS = {"value": "values", "class": "class ids", "pair": "pairs"}
 
 def show_losses(as_json: bool) -> None:
     """Prints the catalogue of losses."""
-    catalogue: dict[str, Any] = registry.catalogue()
+    catalogue: dict[str, Any] = {_name(cls): cls for cls in registry.catalogue().values()}
     if as_json:
         out.print_json(data={name: _described(cls) for name, cls in catalogue.items()})
         return
@@ -28,6 +28,12 @@ def show_losses(as_json: bool) -> None:
             table.add_row(*_cells(hyperparameter))
     out.print(table, soft_wrap=False)
     out.print("\nhelp(lossmith.losses.Huber) shows the formula of a loss and when to use it.")
+
+
+def _name(cls: Any) -> str:
+    """Its name in `lossmith.losses`: a loss that needs an argument has no object, only a class."""
+    needs_argument = any(each.default is REQUIRED for each in cls.declared.values())
+    return str(cls.__name__ if needs_argument else cls.default_name)
 
 
 def _cells(hyperparameter: Hyperparameter) -> tuple[str, str]:

@@ -26,7 +26,9 @@ def note(text: str) -> None:
 
 
 def busy_with(text: str) -> Status:
-    """Shows on a terminal what is being waited for, as long as the block runs."""
+    """Says what is being waited for; on a terminal, as long as the block runs."""
+    if not err.is_terminal:
+        err.print(f"{text} ...")
     return err.status(f"{text} ...")
 
 

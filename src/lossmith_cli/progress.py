@@ -31,8 +31,10 @@ class Display(keras.callbacks.Callback):
         self._task = self._bar.add_task("")
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Shows the bar."""
+        """Shows the bar; in a log, where there is none, says what the first line waits for."""
         self._bar.start()
+        if not out.is_terminal:
+            out.print("The first epoch compiles the training step, which takes a while.")
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Sets the bar back."""

@@ -1,8 +1,10 @@
 """`lossmith search`."""
 
+import functools
 import hashlib
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +50,11 @@ def search_images(
         raise ValueError(
             f"{run.path / 'config.json'} does not name the data of the training; give --gallery."
         )
-    data = None
+    load_gallery = functools.cache(lambda: load_images_for(source, run, config.image_format))
     if gallery_source is None:
-        gallery = _kept_gallery(run, network, config, source)
+        gallery = _kept_gallery(run, network, source, load_gallery)
     else:
-        data = load_images_for(source, run, config.image_format)
-        gallery = _embedded(network, data)
+        gallery = _embedded(network, load_gallery())
     found = gallery.search(network.embed(image[np.newaxis]), k)
     indices, measured = found.indices[0], found.distances[0]
     threshold = float(network.threshold)  # type: ignore[arg-type]  # load_network refuses None
@@ -72,14 +73,13 @@ def search_images(
         out.print(f"The nearest of {len(gallery):,} images; same below {threshold:.4f}.")
         _print(neighbours)
     if picture is not None:
-        if data is None:
-            data = load_images_for(source, run, config.image_format)
-            _check_unchanged(data, gallery, run)
+        data = load_gallery()
+        _check_unchanged(data, gallery, run)
         _draw(picture, image, data.images[indices], neighbours, threshold)
 
 
 def _kept_gallery(
-    run: RunFolder, network: SiameseNetwork, config: RunConfig, source: str
+    run: RunFolder, network: SiameseNetwork, source: str, load: Callable[[], LabelledImages]
 ) -> Gallery:
     """The gallery in the run folder; it is made if there is none of this very network."""
     with run.model.open("rb") as file:
@@ -89,7 +89,7 @@ def _kept_gallery(
         kept = Gallery.load(run.gallery)
         if kept.made_with == made_with:
             return kept
-    data = load_images_for(source, run, config.image_format)
+    data = load()
     note(f"The {len(data):,} images of {source} are embedded once, into {run.gallery}.")
     gallery = _embedded(network, data, made_with)
     gallery.save(run.gallery)

@@ -82,7 +82,8 @@ def start(request: Request) -> None:
         "settings": settings.to_dict(),
     }
     run = RunFolder.create(request.out, config)
-    _train(run, settings, parts, data.notes)
+    with run.held():
+        _train(run, settings, parts, data.notes)
 
 
 def resume(request: Request) -> None:
@@ -90,8 +91,14 @@ def resume(request: Request) -> None:
 
     Raises:
         ValueError: If the data or an option differ from those of the start.
+        BlockingIOError: If another process is training in the folder.
     """
     run = RunFolder.open(request.out)
+    with run.held():
+        _go_on(run, request)
+
+
+def _go_on(run: RunFolder, request: Request) -> None:
     config = RunConfig.of(run)
     settings = config.settings
     described = settings.to_dict()
@@ -199,7 +206,12 @@ def _finish(
         config=run.config(),
         history=history,
         margin=settings.margin,
-        notes=(*_notes(training), *_on_threshold(parts, validation), *data_notes),
+        notes=(
+            *_notes(training),
+            *_on_guessing(figures),
+            *_on_threshold(parts, validation),
+            *data_notes,
+        ),
         overwrite=True,
     )
     return figures, retrieval
@@ -228,6 +240,15 @@ def _notes(training: Training) -> tuple[str, ...]:
     return ()
 
 
+def _on_guessing(figures: VerificationReport) -> tuple[str, ...]:
+    if figures.auc.low > 0.5:
+        return ()
+    return (
+        "The network tells same from different no better than guessing, as far as these images "
+        "can show: train for longer, or on more images.",
+    )
+
+
 def _on_threshold(parts: Split, validation: VerificationReport) -> tuple[str, ...]:
     if len(parts.validation) >= _FEW_IMAGES:
         return ()
@@ -241,7 +262,7 @@ def _on_threshold(parts: Split, validation: VerificationReport) -> tuple[str, ..
 def _conclude(
     run: RunFolder, training: Training, figures: VerificationReport, retrieval: RetrievalReport
 ) -> None:
-    for text in _notes(training):
+    for text in (*_notes(training), *_on_guessing(figures)):
         note(text)
     out.print(f"Trained in {training.progress.seconds:.0f} s. On images that were not trained on:")
     results.print_report(figures, retrieval)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
+import lossmith as ls
 from lossmith.datasets import load, named
 
 Command = Callable[..., Result]
@@ -275,6 +276,7 @@ def test_list_shows_every_loss_with_its_hyperparameters(
     threshold = listed["huber"]["hyperparameters"]["threshold"]
     assert threshold == {"range": "a finite number > 0", "default": 1.0}
     assert {"contrastive", "supervised_contrastive"} <= listed.keys()
+    assert set(listed) <= set(dir(ls.losses))
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["verify"], ["search"], ["list"]])

@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 from gradients import (
+    as_one_program,
     compiled,
     double_precision,
     finite_differences,
+    open_steps,
     to_numpy,
     value_and_gradient,
 )
@@ -25,30 +27,32 @@ def test_gradients_equal_finite_differences(case):
         loss = case.other()
         y_true, y_pred = case.batch(rows=4, dtype="float64")
         weights = np.array([1.0, 0.5, 2.0, 1.5])
-
-        def value(predictions):
-            return loss(y_true, predictions, weights)
-
-        result, gradient = value_and_gradient(value, y_pred)
+        evaluate = as_one_program(lambda predictions: loss(y_true, predictions, weights))
+        result, gradient = value_and_gradient(evaluate, y_pred)
         assert result.dtype == gradient.dtype == np.float64
         labels, rows = ops.convert_to_tensor(y_true), ops.convert_to_tensor(weights)
         step = compiled(loss)
-        expected = finite_differences(
-            lambda p: float(step(labels, ops.convert_to_tensor(p), rows)), y_pred
-        )
+
+        def value(predictions):
+            return float(step(labels, ops.convert_to_tensor(predictions), rows))
+
+        np.testing.assert_allclose(value(y_pred), result, rtol=1e-12)
+        expected = finite_differences(value, y_pred)
     np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-8)
 
 
 @each(CASES)
-def test_gradients_through_a_compiled_step(case):
+def test_values_and_gradients_through_a_compiled_step(case):
     loss = case.other()
     y_true, y_pred = case.batch()
     eager = value_and_gradient(lambda p: loss(y_true, p), y_pred)
-    labels = ops.convert_to_tensor(y_true)
+    labels, predictions = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     step = compiled(loss)
-    traced = value_and_gradient(lambda p: step(labels, p), y_pred)
+    traced = value_and_gradient(lambda p: step(labels, p), predictions)
     np.testing.assert_allclose(traced[0], eager[0], rtol=1e-5)
     np.testing.assert_allclose(traced[1], eager[1], rtol=1e-4, atol=1e-7)
+    for step in open_steps(loss, labels, predictions):
+        np.testing.assert_allclose(to_numpy(step(labels, predictions)), eager[0], rtol=1e-5)
 
 
 def gradient_at(loss, y_true, y_pred):

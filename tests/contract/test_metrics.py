@@ -32,27 +32,29 @@ def test_the_metric_survives_save_and_load(tmp_path):
     assert loaded.evaluate(Y_PRED, Y_TRUE, verbose=0) == pytest.approx(before)
 
 
-ON_TWO_REPLICAS = """
-    import contextlib, json
-    import keras, numpy as np
-    import lossmith as ls
-
-    scope = contextlib.nullcontext()
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        (cpu,) = tf.config.list_physical_devices("CPU")
-        one = tf.config.LogicalDeviceConfiguration()
-        tf.config.set_logical_device_configuration(cpu, [one, one])
-        scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
-    with scope:
-        model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Activation("linear")])
-        loss = ls.losses.mean_absolute_error
-        model.compile(loss=loss, metrics=[loss(reduction="none")], jit_compile=False)
+def loss_and_metric():
+    model = identity()
+    model.compile(loss=ABSOLUTE(reduction="sum_over_batch_size"), metrics=[ABSOLUTE],
+                  jit_compile=False)  # fmt: skip
     y_true = np.array([0.0, 0.0, 4.0, 8.0], "float32")
-    print(json.dumps(model.evaluate(np.zeros((4, 1)), y_true, batch_size=4, verbose=0)))
+    return model.evaluate(np.zeros((4, 1)), y_true, batch_size=4, verbose=0)
+
+
+ON_TWO_REPLICAS = """
+    import json
+    import tensorflow as tf
+    from contract.test_metrics import loss_and_metric
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    one = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [one, one])
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        print(json.dumps(loss_and_metric()))
 """
 
 
-def test_replicas_divide_neither_the_loss_that_is_shown_nor_the_metric(fresh_process):
-    assert fresh_process(ON_TWO_REPLICAS) == pytest.approx([3, 3])
+def test_replicas_divide_neither_the_loss_that_is_shown_nor_the_metric(backend, fresh_process):
+    """Only TensorFlow has replicas, and only before its devices are first used."""
+    assert loss_and_metric() == pytest.approx([3, 3])
+    if backend == "tensorflow":
+        assert fresh_process(ON_TWO_REPLICAS) == pytest.approx([3, 3])

@@ -107,9 +107,22 @@ def test_a_mixed_policy_is_kept(tmp_path):
     )
     model.compile(optimizer="sgd", loss=ls.losses.huber(threshold=0.25))
     model.save(tmp_path / "mixed.keras")
-    loaded = keras.models.load_model(tmp_path / "mixed.keras")
-    assert loaded.loss == model.loss
-    assert loaded.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+    model.save(tmp_path / "mixed.h5")
+    cloned = keras.models.clone_model(model)
+    cloned.compile_from_config(model.get_compile_config())
+    cloned.set_weights(model.get_weights())
+    copies = {
+        "keras": keras.models.load_model(tmp_path / "mixed.keras"),
+        "h5": keras.models.load_model(tmp_path / "mixed.h5"),
+        "pickle": pickle.loads(pickle.dumps(model)),
+        "deepcopy": copy.deepcopy(model),
+        "clone": cloned,
+    }
+    value = model.evaluate(X, Y, verbose=0)
+    for form, other in copies.items():
+        assert other.loss == model.loss, form
+        assert other.layers[-1].dtype_policy.name == "mixed_bfloat16", form
+        assert other.evaluate(X, Y, verbose=0) == value, form
 
 
 def test_several_losses_are_saved_by_output(tmp_path):
@@ -177,7 +190,7 @@ if __name__ == "__main__":
 
 
 def test_names_in_two_modules_and_a_script(fresh_process, tmp_path):
-    """Two modules and a script each have a loss `huber`; the script is imported later."""
+    """Two modules and a script each have a loss `huber`; none is imported before it is needed."""
     for module, threshold in (("first", 10.0), ("second", 20.0)):
         (tmp_path / f"{module}.py").write_text(MODULE.format(threshold=threshold))
     (tmp_path / "train.py").write_text(MODULE.format(threshold=30.0) + SCRIPT)
@@ -189,24 +202,9 @@ def test_names_in_two_modules_and_a_script(fresh_process, tmp_path):
         print("[]")
         """
     )
-    loaded = fresh_process(
+    errors, loaded = fresh_process(
         """
         import json, pickle, sys
-        sys.path.insert(0, ".")
-        import second, first, train, keras
-        values = {}
-        for name in ("script", "own", "other", "first", "second"):
-            losses = [keras.models.load_model(f"{name}.{form}").loss for form in ("keras", "h5")]
-            losses.append(pickle.load(open(f"{name}.pickle", "rb")))
-            values[name] = [float(loss([0.0], [3.0])) for loss in losses]
-        print(json.dumps(values))
-        """
-    )
-    assert loaded == {"script": [63] * 3, "own": [2.5] * 3, "other": [36] * 3,
-                      "first": [90] * 3, "second": [180] * 3}  # fmt: skip
-    errors = fresh_process(
-        """
-        import json, pickle
         import lossmith, keras
         import numpy as np
         errors = {}
@@ -220,11 +218,20 @@ def test_names_in_two_modules_and_a_script(fresh_process, tmp_path):
                 errors[name] = str(model.evaluate(np.zeros((1, 1)), np.ones(1), verbose=0))
             except Exception as error:
                 errors[name] = f"{type(error).__name__}: {error}"
-        print(json.dumps(errors))
+        sys.path.insert(0, ".")
+        import second, first, train
+        values = {}
+        for name in ("script", "own", "other", "first", "second"):
+            losses = [keras.models.load_model(f"{name}.{form}").loss for form in ("keras", "h5")]
+            losses.append(pickle.load(open(f"{name}.pickle", "rb")))
+            values[name] = [float(loss([0.0], [3.0])) for loss in losses]
+        print(json.dumps([errors, values]))
         """
     )
-    for name, error in errors.items():
-        assert "Error: " in error, name
+    for name in ("script.pickle", "first.keras", "first.h5", "other.keras", "other.h5"):
+        assert "Error: " in errors[name], name
     assert "import `train`" in errors["script.pickle"]
     assert "first" in errors["first.keras"]
     assert "first" in errors["other.keras"]
+    assert loaded == {"script": [63] * 3, "own": [2.5] * 3, "other": [36] * 3,
+                      "first": [90] * 3, "second": [180] * 3}  # fmt: skip

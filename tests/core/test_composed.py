@@ -79,6 +79,16 @@ def test_numbers_of_numpy_are_numbers(number):
     assert type((number * huber).weight) is float
 
 
+def test_a_part_is_replaced_by_a_loss_with_or_without_a_weight():
+    total = 0.7 * huber + 0.3 * log_cosh
+    assert total(huber=huber(threshold=2.0)) == huber(threshold=2.0) + 0.3 * log_cosh
+    assert total(huber=0.5 * rmse) == ls.get({**keras.saving.serialize_keras_object(total)})(
+        huber=0.5 * rmse
+    )
+    with pytest.raises(TypeError, match="must be a loss; got 'much'"):
+        total(huber="much")
+
+
 def test_names_of_the_parts():
     total = huber + 2 * huber(threshold=3.0) + log_cosh(name="near")
     assert list(total.hyperparameters) == ["huber", "huber_2", "near"]

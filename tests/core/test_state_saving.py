@@ -141,7 +141,7 @@ def test_many_devices(backend, fresh_process):
     distributed = fresh_process(
         """
         import contextlib, json, os
-        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+        os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=8"
         import keras
         from core.test_state_saving import figures_of_training
         scope = contextlib.nullcontext()

@@ -256,12 +256,12 @@ def test_several_inputs_of_an_encoder():
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (ls.losses.huber, "loss of pair labels or class ids"),
-        ("huber", "loss of pair labels or class ids"),
-        ("mse", "loss of pair labels or class ids"),
-        (keras.losses.MeanSquaredError(), "loss of pair labels or class ids"),
-        (keras.losses.mean_squared_error, "loss of pair labels or class ids"),
-        (["huber"], "loss of pair labels or class ids"),
+        (ls.losses.huber, "pairs with a loss of pair labels, such as contrastive"),
+        ("huber", "pairs with a loss of pair labels, such as contrastive"),
+        ("mse", "pairs with a loss of pair labels, such as contrastive"),
+        (keras.losses.MeanSquaredError(), "pairs with a loss of pair labels, such as contrastive"),
+        (keras.losses.mean_squared_error, "pairs with a loss of pair labels, such as contrastive"),
+        (["huber"], "pairs with a loss of pair labels, such as contrastive"),
         ("poisson", "poisson is not one of the losses"),
         ("contrastiv", "Did you mean 'contrastive'"),
         (ls.losses.supervised_contrastive, "class ids, which pairs do not have"),

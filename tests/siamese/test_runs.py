@@ -102,3 +102,27 @@ def test_a_broken_model_file_is_named(tmp_path: Path) -> None:
     run.model.write_bytes(run.model.read_bytes()[:1000])
     with pytest.raises(ValueError, match="cannot be loaded"):
         run.load_network()
+
+
+HOLDER = """
+    import os, sys
+    from pathlib import Path
+    from lossmith.siamese.runs import RunFolder
+
+    run = RunFolder.open(Path(sys.argv[1]))
+    with run.held():
+        print("[]", flush=True)
+        if sys.argv[2] == "dies":
+            os._exit(0)
+"""
+
+
+def test_one_process_at_a_time_trains_in_a_run_folder(
+    tmp_path: Path, fresh_process: Callable[..., Any]
+) -> None:
+    run = RunFolder.create(tmp_path / "run", {})
+    with run.held(), pytest.raises(pytest.fail.Exception, match="Another process is training in"):
+        fresh_process(HOLDER, run.path, "ends")
+    fresh_process(HOLDER, run.path, "dies")
+    with run.held():
+        assert [file.name for file in run.path.iterdir()] == ["config.json"]

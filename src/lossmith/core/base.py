@@ -21,7 +21,16 @@ from lossmith.core.shapes import Targets
 from lossmith.core.state import LossState
 
 _SHOWN_NAME = "_shown_name"
-_NOT_GIVEN: Any = object()
+
+
+class _NotGiven:
+    """The default of tensors that may be left out, as `help` shows it."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+_NOT_GIVEN: Any = _NotGiven()
 
 
 class LossType(type(keras.losses.Loss)):  # type: ignore[misc]

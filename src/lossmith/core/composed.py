@@ -100,7 +100,8 @@ class Sum(Loss, package=_PACKAGE):
         if len(kwargs) < 2 or args:
             raise TypeError("A sum has two parts or more: write 0.7 * first + 0.3 * second.")
         declared = {name: Hyperparameter(name, Weighted) for name in kwargs}
-        return hp.bind_all("Sum", declared, kwargs), settings
+        parts = {name: _as_part(part) for name, part in kwargs.items()}
+        return hp.bind_all("Sum", declared, parts), settings
 
     def __post_init__(self) -> None:
         """Take over what the parts say of their inputs, in which they have to agree."""
@@ -253,11 +254,16 @@ def total(first: Any, second: Any) -> Sum:
     for each in (first, second):
         inner = each.hyperparameters.values() if isinstance(each, Sum) else [each]
         for part in inner:
-            part = hp.Hyperparameter("part", Loss).bind("A sum", part)
-            part = part if isinstance(part, Weighted) else weighted(part, 1.0)
+            part = _as_part(part)
             parts[_free_name(part.loss.name, parts)] = part
     shared = next(iter(parts.values()))
     return Sum(**parts, reduction=shared.reduction, dtype=shared.requested_dtype)
+
+
+def _as_part(loss: Any) -> Weighted:
+    """A loss with its weight, 1 if it has none."""
+    bound = Hyperparameter("part", Loss).bind("A sum", loss)
+    return bound if isinstance(bound, Weighted) else weighted(bound, 1.0)
 
 
 def _may_be_negative(loss: Loss) -> bool:

@@ -113,7 +113,8 @@ def learned(
     `model.summary()`, in the saved file and in checkpoints. The weight is free; a smooth map (a
     softplus for a range with one end, a sigmoid for one with two) keeps the value strictly inside
     the hyperparameter's range, and `lossmith.get_hyperparameters(model)` tells it. To fix it from
-    some point on, `model.get_layer("loss_state").trainable = False` and compile again.
+    some point on, set `trainable = False` on the layer and compile again: on the `state` that was
+    put into the model by `state = loss.state`, or on the layer of `model.layers` with its name.
 
     Only hyperparameters over which minimising the loss makes sense can be learned, as the losses
     say: the scale and shape of a likelihood, class centres. An optimizer with weight decay pulls

@@ -2,7 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,6 +80,29 @@ class RunFolder:
                 f"{path} is no run folder: it has no config.json. `lossmith train` makes one."
             )
         return cls(path)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps every other process from training in this folder meanwhile.
+
+        The operating system lets go when the process ends, however it ends. On Windows nothing is
+        held.
+
+        Raises:
+            BlockingIOError: If another process holds it.
+        """
+        with (self.path / _CONFIG).open("rb") as file:
+            if sys.platform != "win32":
+                import fcntl
+
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise BlockingIOError(
+                        f"Another process is training in {self.path}. Wait until it has ended, or "
+                        "end it; then go on with --resume."
+                    ) from None
+            yield
 
     @property
     def checkpoints(self) -> Path:

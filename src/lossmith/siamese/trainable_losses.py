@@ -9,6 +9,12 @@ from lossmith.core import Loss, get
 TrainedOn = Literal["pairs", "items"]
 
 
+_WANTED = {
+    "pairs": "pairs with a loss of pair labels, such as contrastive",
+    "items": "labelled items with a loss of class ids, such as supervised_contrastive",
+}
+
+
 def loss_named(name: str) -> Loss:
     """The loss of lossmith, or of a user, that a name stands for.
 
@@ -35,8 +41,8 @@ def check_loss(loss: Any, trained_on: TrainedOn) -> None:
     """
     if not isinstance(loss, Loss) or loss.targets == "value":
         raise ValueError(
-            "A Siamese network is trained with a loss of pair labels or class ids, such as "
-            f"contrastive or supervised_contrastive. Received: {loss!r}.{_advice(loss)}"
+            f"A Siamese network is trained on {_WANTED[trained_on]}. Received: {loss!r}."
+            f"{_advice(loss)}"
         )
     if loss.reduction == "none":
         raise ValueError(
