@@ -85,6 +85,18 @@ def traced(loss: AnyLoss, values: Mapping[str, Any]) -> AnyLoss:
     >>> float(loss([0.0], [3.0]))
     4.0
     """
+    own, nested = by_holder(values)
+    for name in (*own, *nested):
+        if name not in loss.hyperparameters:
+            known = ", ".join(loss.hyperparameters) or "none"
+            raise TypeError(f"{loss.name}: no hyperparameter `{name}`; it has {known}.")
+    for name, inner in nested.items():
+        own[name] = traced(loss.hyperparameters[name], inner)
+    return _with_operands(loss, own)
+
+
+def by_holder(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The values of a loss' own hyperparameters, and by name those of the losses inside of it."""
     own: dict[str, Any] = {}
     nested: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
@@ -93,13 +105,7 @@ def traced(loss: AnyLoss, values: Mapping[str, Any]) -> AnyLoss:
             nested.setdefault(head, {})[rest] = value
         else:
             own[head] = value
-    for name in (*own, *nested):
-        if name not in loss.hyperparameters:
-            known = ", ".join(loss.hyperparameters) or "none"
-            raise TypeError(f"{loss.name}: no hyperparameter `{name}`; it has {known}.")
-    for name, inner in nested.items():
-        own[name] = traced(loss.hyperparameters[name], inner)
-    return _with_operands(loss, own)
+    return own, nested
 
 
 def tensors_of(loss: "Loss") -> dict[str, Any]:
