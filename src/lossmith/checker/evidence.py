@@ -68,7 +68,7 @@ def reads_labels(context: Context) -> bool:
 def reads_every_class(context: Context) -> bool:
     """Whether the last two columns of one-hot targets may not be exchanged."""
     y, p = context.problem.y_true, context.problem.y_pred
-    if y.ndim != 2 or y.shape[1] < 3:
+    if context.problem.kind not in ("categorical", "categorical_logits") or y.shape[1] < 3:
         return True
     return not _stays(context, y[:, [*range(y.shape[1] - 2), -1, -2]], p)
 
