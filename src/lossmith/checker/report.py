@@ -119,10 +119,7 @@ class Card:
     rows: Mapping[str, CardRow] = field(default_factory=dict)
 
     def by_ground(self) -> list[tuple[str, list[tuple[str, CardRow]]]]:
-        """The rows as they stand, those measured on the same thing together under its name.
-
-        What a single row was measured on is left to the row; the name of its group is empty.
-        """
+        """The rows in order, neighbours measured on the same thing as a group under its name."""
         groups = [list(rows) for _, rows in groupby(self.rows.items(), lambda r: r[1].measured_on)]
         return [(rows[0][1].measured_on if len(rows) > 1 else "", rows) for rows in groups]
 
