@@ -66,7 +66,7 @@ def test_the_text_shows_proof_consequence_and_remedy() -> None:
         "losses.py:7",
         "not seen on torch: not installed",
         "LSM102 error gradient-not-finite  [jax]",
-        "jax, compiled perfect prediction",
+        "jax, compiled, perfect prediction",
         "Every weight becomes NaN.",
         "Guard the root.",
         "lossmith check --explain LSM102",

@@ -50,9 +50,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         )
 
     found = [
-        {"expression": "squared", "line": 2, "left_out": ""},
-        {"expression": "absolute", "line": 6, "left_out": ""},
-        {"expression": "make", "line": 9, "left_out": "it is a factory"},
+        {"expression": "squared", "line": 2, "left_out": "", "targets": ""},
+        {"expression": "absolute", "line": 6, "left_out": "", "targets": ""},
+        {"expression": "make", "line": 9, "left_out": "it is a factory", "targets": ""},
     ]
     monkeypatch.setattr(api, "check", answer)
     monkeypatch.setattr(processes, "find_losses", lambda subject, settings: found)
