@@ -92,6 +92,26 @@ def test_every_loss_of_a_file_is_checked_and_the_rest_named(
     assert result.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("target", "used"), [("regression", ["regression", None]), ("pair", ["pair", "pair"])]
+)
+def test_a_declaration_wins_over_a_target_that_cannot_fit_it(
+    losses: Path,
+    asked: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    used: list[str | None],
+) -> None:
+    found = [
+        {"expression": "squared", "line": 2, "left_out": "", "targets": ""},
+        {"expression": "absolute", "line": 6, "left_out": "", "targets": "pair"},
+    ]
+    monkeypatch.setattr(processes, "find_losses", lambda subject, settings: found)
+    result = run(losses, "--target", target)
+    assert [call["target"] for call in asked] == used
+    assert ("two_losses.py:absolute declares targets='pair'" in result.stderr) == (None in used)
+
+
 @pytest.mark.usefixtures("losses")
 def test_options_reach_the_check(asked: list[dict[str, Any]]) -> None:
     run(

@@ -19,6 +19,10 @@ Severity = Literal["error", "warning", "information"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "information")
 
 
+_OF_THE_KIND = ("LSM1", "LSM2", "LSM3", "LSM5", "LSM7")
+"""Groups of rules whose findings depend on the kind of target."""
+
+
 class LossCheckError(AssertionError):
     """Raised by `Report.raise_if_failed`; its text is the report."""
 
@@ -248,6 +252,7 @@ class Report:
             finding
             for finding in self.findings
             if (finding.severity, finding.rule.severity) == ("warning", "error")
+            and finding.rule.code.startswith(_OF_THE_KIND)
             and finding.waived is None
         )
         return tuple(doubtful) if self.target_inferred and self.ok else ()

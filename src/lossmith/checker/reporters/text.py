@@ -162,6 +162,7 @@ def _on_guesses(reports: Sequence[Report]) -> str:
     codes = dict.fromkeys(f.rule.code for report in guessed for f in report.undecided)
     weakly = "weakly " if any(report.target_weak for report in guessed) else ""
     doubt = f", and {', '.join(codes)} would be errors if that is right" if codes else ""
-    advice = f"{guessed[0].loss} --target KIND" if len(reports) > 1 else "--target KIND"
+    unsure = next((report for report in guessed if not report.decided), guessed[0])
+    advice = f"{unsure.loss} --target KIND" if len(reports) > 1 else "--target KIND"
     each = "for each loss, as " if len(reports) > 1 else ""
     return f". The kind of target was {weakly}guessed ({kinds}){doubt}: write {each}{advice}"
