@@ -134,6 +134,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     batchwise: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ()
     learnable: ClassVar[tuple[str, ...]] = ()
+    by_entry: ClassVar[bool] = False
+    """Whether each entry has a value of its own, so that `(N,)` need not become a column."""
     graded = False
     """Whether pair labels may lie between 0 and 1."""
 

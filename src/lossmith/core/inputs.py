@@ -66,9 +66,9 @@ def _single_tensors(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch
         y_true, y_pred = ops.expand_dims(y_true, 0), ops.expand_dims(y_pred, 0)
     if loss.targets == "value":
         y_true = shapes.align_values(loss.name, y_true, y_pred)
-        if len(shape_of(y_pred)) == 1:
+        if len(shape_of(y_pred)) == 1 and not loss.by_entry:
             y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
-        items = shape_of(y_pred)[:-1]
+        items = shape_of(y_pred)[:-1] or shape_of(y_pred)
     elif loss.targets == "class":
         y_true, y_pred = loss.align_classes(y_true, y_pred)
         items = shape_of(y_pred)[:-1]

@@ -32,6 +32,7 @@ class MeanSquaredError(Loss):
     5.0
     """
 
+    by_entry = True
     aliases = ("mse", "MSE")
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -54,6 +55,7 @@ class MeanAbsoluteError(Loss):
     2.0
     """
 
+    by_entry = True
     aliases = ("mae", "MAE")
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -115,6 +117,7 @@ class Huber(Loss):
     [0.5, 8.0]
     """
 
+    by_entry = True
     threshold: Positive = 1.0
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -144,6 +147,7 @@ class PseudoHuber(Loss):
     0.2500
     """
 
+    by_entry = True
     threshold: Positive = 1.0
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -169,6 +173,7 @@ class LogCosh(Loss):
     0.4338
     """
 
+    by_entry = True
     aliases = ("logcosh",)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -204,6 +209,7 @@ class Quantile(Loss):
     [1.5, 0.5]
     """
 
+    by_entry = True
     aliases = ("pinball",)
     q: Fraction = 0.5
 
