@@ -53,8 +53,8 @@ def test_the_pairing_follows_the_loss() -> None:
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"validation_share": 0.5}, "validation_share must lie in"),
-        ({"loss": ls.losses.huber}, "loss of pair labels or class ids"),
-        ({"loss": "contrastive"}, "loss of pair labels or class ids"),
+        ({"loss": ls.losses.huber}, "labelled items with a loss of class ids"),
+        ({"loss": "contrastive"}, "labelled items with a loss of class ids"),
         (
             {"pairing": "lab"},
             "class ids, which pairs do not have",
@@ -63,6 +63,12 @@ def test_the_pairing_follows_the_loss() -> None:
         ({"loss": ls.losses.siglip, "pairing": "lab"}, "outputs of two encoders"),
         ({"loss": ls.losses.contrastive, "pairing": "batch"}, "needs the pairing balanced or lab"),
         ({"loss": ls.losses.contrastive(margin=3.0)}, "can never be reached"),
+        ({"loss": 0.5 * ls.losses.contrastive(margin=3.0)}, "can never be reached"),
+        (
+            {"loss": ls.losses.triplet(margin=3.0) + ls.losses.supervised_contrastive},
+            "can never be reached",
+        ),
+        ({"loss": 0.5 * ls.losses.contrastive(same=0)}, "would pull the different ones together"),
         ({"loss": ls.losses.contrastive(same=0)}, "would pull the different ones together"),
         ({"loss": ls.losses.contrastive(reduction="none")}, "training needs one number"),
     ],

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_args
 from lossmith import distances
 from lossmith.core import Loss, get
 from lossmith.losses import contrastive, supervised_contrastive
-from lossmith.siamese.trainable_losses import check_label_of_same, check_loss
+from lossmith.siamese.trainable_losses import check_label_of_same, check_loss, margins_of
 
 EncoderName = Literal["default", "lab"]
 Pairing = Literal["batch", "balanced", "lab"]
@@ -118,9 +118,9 @@ class TrainingSettings:
     def _check_loss(self) -> None:
         check_loss(self.loss, trained_on="items" if self.pairing == "batch" else "pairs")
         check_label_of_same(self.loss)
-        if self.margin is not None:
-            unit_length = self.embedding_size if self.encoder == "default" else None
-            distances.get(self.distance).check_margin(self.margin, unit_length)
+        unit_length = self.embedding_size if self.encoder == "default" else None
+        for margin in margins_of(self.loss):
+            distances.get(self.distance).check_margin(margin, unit_length)
 
 
 def settings_for(items: int, preset: Preset = "default", **given: Any) -> TrainingSettings:

@@ -1,6 +1,7 @@
 """Which losses train a Siamese network."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from lossmith.allpairs import TwoEncoderLoss
@@ -19,9 +20,16 @@ def loss_named(name: str) -> Loss:
     """The loss of lossmith, or of a user, that a name stands for.
 
     Raises:
-        ValueError: If there is none, or only one of Keras'.
+        ValueError: If there is none, only one of Keras', or one that is nothing without a value for
+            a hyperparameter, such as the centres of its classes.
     """
-    loss = get(name)
+    try:
+        loss = get(name)
+    except TypeError as error:
+        raise ValueError(
+            f"{error} That cannot be said here: train a model of your own with this loss "
+            "(docs/hyperparameters.md), or choose one of embeddings alone, such as nt_xent."
+        ) from error
     if not isinstance(loss, Loss):
         raise ValueError(f"{name} is not one of the losses that `lossmith list` shows.")
     return loss
@@ -71,13 +79,30 @@ def check_label_of_same(loss: Any) -> None:
     """Refuse a loss that takes 0 for same where the pairs are lossmith's, labelled 1 for same.
 
     Raises:
-        ValueError: If the loss would pull different pairs together.
+        ValueError: If the loss, or one that it is made of, would pull different pairs together.
     """
-    if getattr(loss, "same", 1) == 0:
-        raise ValueError(
-            f"{loss!r} takes the label 0 for same pairs, and the pairs of lossmith's data sets "
-            "have label 1 for same: it would pull the different ones together. Leave same=0 out."
-        )
+    for each in _with_parts(loss):
+        if getattr(each, "same", 1) == 0:
+            raise ValueError(
+                f"{each!r} takes the label 0 for same pairs, and the pairs of lossmith's data sets "
+                "have label 1 for same: it would pull the different ones together. Leave same=0 "
+                "out."
+            )
+
+
+def margins_of(loss: Any) -> list[float]:
+    """The margins of a loss, and of those that it is made of."""
+    margins = (getattr(each, "margin", None) for each in _with_parts(loss))
+    return [margin for margin in margins if isinstance(margin, int | float)]
+
+
+def _with_parts(loss: Any) -> Iterator[Any]:
+    """A loss, and the losses that are hyperparameters of it, such as the parts of a sum."""
+    yield loss
+    if isinstance(loss, Loss):
+        for value in loss.hyperparameters.values():
+            if isinstance(value, Loss):
+                yield from _with_parts(value)
 
 
 def is_from_keras(loss: Any) -> bool:
