@@ -13,6 +13,8 @@ from lossmith.core.reduction import mean
 
 ops = keras.ops
 
+_STRAIGHT_FROM = 1e8
+"""`sqrt(1 + r^2)` is `r` from here on, to the last digit of float64."""
 _LINEAR_FROM = 20.0
 """`log(cosh(e))` is `|e| - log(2)` from here on, to the last digit of float64."""
 
@@ -149,8 +151,11 @@ class PseudoHuber(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The smooth Huber loss of each entry, without cancellation at small errors."""
         error = _flat(y_pred - y_true)
-        ratio = ops.clip(error / self.threshold, -1e18, 1e18)
-        values = self.threshold * error * (ratio / (1.0 + ops.sqrt(1.0 + ops.square(ratio))))
+        bound = _STRAIGHT_FROM * self.threshold
+        curved = ops.clip(error, -bound, bound)
+        steepness = 1.0 + ops.sqrt(1.0 + ops.square(curved / self.threshold))
+        # No square of the threshold or of an error beyond the curve, which may overflow.
+        values = curved * (curved / steepness) + self.threshold * ops.abs(error - curved)
         return ops.reshape(values, ops.shape(y_pred))
 
 
