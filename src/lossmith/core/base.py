@@ -209,6 +209,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             self._initialise_classic(settings)
         self.__dict__["reduction"] = reduction.canonical(self.name, self.reduction)
         self.__post_init__()
+        declaration.refuse_variables(self)
         found = {"_arrays": tracing.arrays_of(self), "_as_one_node": evaluation.as_one_node(self)}
         self.__dict__.update(found, _sealed=True)
 

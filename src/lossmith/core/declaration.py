@@ -315,6 +315,23 @@ def refuse_lookup_by_keras(cls: type, caller: types.CodeType) -> None:
         )
 
 
+def refuse_variables(loss: Any) -> None:
+    """Refuse a loss whose author made a variable for it: no model would train or save that.
+
+    Raises:
+        TypeError: naming the attribute, with what to write.
+    """
+    for name, value in vars(loss).items():
+        leaves = keras.tree.flatten(value) if isinstance(value, list | tuple | dict) else [value]
+        if any(isinstance(leaf, keras.Variable) for leaf in leaves):
+            raise TypeError(
+                f"{public_name(type(loss))}: `{name}` is a keras.Variable, and no model trains or "
+                "saves the variables of a loss. Make it a hyperparameter: given as "
+                "lossmith.learned(1.0) it is trained with the model, and as "
+                "lossmith.adjustable(1.0) set by hand."
+            )
+
+
 def call_error(
     owner: str,
     has_targets: bool,
