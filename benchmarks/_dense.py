@@ -13,6 +13,8 @@ Loss = Callable[[Any, Any], Any]
 OURS: dict[str, Loss] = {
     "contrastive": ls.losses.all_pairs_contrastive,
     "supcon": ls.losses.supervised_contrastive,
+    "nt-xent": ls.losses.nt_xent,
+    "multi-similarity": ls.losses.multi_similarity(epsilon=None),
     "triplet, hardest": ls.losses.triplet(mining="hardest", distance="squared_euclidean"),
     "triplet, all": ls.losses.triplet(distance="squared_euclidean"),
 }
@@ -61,10 +63,32 @@ def _hardest(y: Any, p: Any) -> Any:
     return ops.mean(ops.relu(furthest - nearest + 0.2))
 
 
+def _nt_xent(y: Any, p: Any) -> Any:
+    positive, negative = _masks(y)
+    unit = p / ops.norm(p, axis=1, keepdims=True)
+    logits = ops.matmul(unit, ops.transpose(unit)) / 0.5
+    against = ops.logsumexp(ops.where(negative, logits, -1e30), axis=1, keepdims=True)
+    return _mean(ops.softplus(against - logits), positive)
+
+
+def _multi_similarity(y: Any, p: Any) -> Any:
+    positive, negative = _masks(y)
+    unit = p / ops.norm(p, axis=1, keepdims=True)
+    away = ops.matmul(unit, ops.transpose(unit)) - 0.5
+    pull = ops.sum(ops.where(positive, ops.exp(-2.0 * away), 0.0), axis=1)
+    push = ops.sum(ops.where(negative, ops.exp(50.0 * away), 0.0), axis=1)
+    return ops.mean(ops.log(1.0 + pull) / 2.0 + ops.log(1.0 + push) / 50.0)
+
+
+LARGEST = 8192
+"""The batch up to which dense formulas are run: at 16384 a block of B x B takes 1 GiB, and they
+keep several."""
 DENSE: dict[str, Loss] = {
     "contrastive": _contrastive,
     "supcon": _supcon,
     "triplet, hardest": _hardest,
+    "nt-xent": _nt_xent,
+    "multi-similarity": _multi_similarity,
 }
 """All triplets have none: their cube has B^3 entries."""
 

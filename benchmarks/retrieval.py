@@ -1,6 +1,7 @@
 """Recall@k and MAP@R against the bare matrix product, and streamed ROC against scikit-learn's.
 
-    python benchmarks/retrieval.py [--cores 1] [--queries 50000] [--rounds 5] [--json FILE]
+    python benchmarks/retrieval.py [--cores 1] [--queries 50000] [--rounds 5] [--groups ROC]
+                                   [--json FILE]
 
 Retrieval: queries against a gallery of 50,000 embeddings of 128 numbers, float32, once with few
 items in a class and once with many. The bare product makes the same scores in the same blocks and
@@ -87,6 +88,13 @@ def roc_cases() -> dict[str, Case]:
     return {"lossmith": streamed, "scikit-learn": in_memory}
 
 
+def roc_errors() -> dict[str, float]:
+    """How far the streamed figures are from those of all distances."""
+    cases = roc_cases()
+    exact, streamed = cases["scikit-learn"](), cases["lossmith"]()
+    return dict(zip(("auc", "eer"), np.abs(np.subtract(exact, streamed)).tolist(), strict=True))
+
+
 def groups(queries: int) -> dict[str, tuple[Callable[..., dict[str, Case]], tuple[int, ...]]]:
     """How to make the cases of each group."""
     retrieval: dict[str, Any] = {
@@ -134,25 +142,26 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=1, help="1 measures CPU time, more wall time")
     parser.add_argument("--queries", type=int, default=GALLERY)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--groups", nargs="+", choices=list(groups(0)), default=list(groups(0)))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     pin_to(options.cores)
     load = os.getloadavg()[0]
     rows, results = [], {}
-    for group, (make, arguments) in groups(options.queries).items():
+    for group in options.groups:
+        make, arguments = groups(options.queries)[group]
         cases = make(*arguments)
         times = measure(cases, Effort(options.rounds, 1), clock_for(options.cores))
         memory = {name: peak_memory(options.queries, group, name) for name in cases}
         rows += [row(group, name, times, memory[name]) for name in cases]
         results[group] = {"seconds": times, "added_mib": memory}
         print(*rows[-len(cases) :], sep="\n", flush=True)
-    cases = roc_cases()
-    exact, streamed = cases["scikit-learn"](), cases["lossmith"]()
-    errors = dict(zip(("auc", "eer"), np.abs(np.subtract(exact, streamed)).tolist(), strict=True))
+    errors = roc_errors() if "ROC" in options.groups else None
     print(environment(PACKAGES, options.cores), f"load {load:.1f} at the start", sep="; ")
     print(f"{options.queries:,} queries, gallery {GALLERY:,} x {DIMENSIONS}; {PAIRS:,} pairs")
     print(markdown(["what", "how", "seconds", "ratio", "added MiB"], rows))
-    print(f"Error of the streamed figures: {errors}")
+    if errors:
+        print(f"Error of the streamed figures: {errors}")
     if options.json:
         content = {"load": load, "options": vars(options) | {"json": None}, "errors": errors}
         options.json.write_text(json.dumps({**content, "groups": results}, indent=2) + "\n")

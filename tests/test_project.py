@@ -22,8 +22,8 @@ MODULES = sorted(SOURCES.rglob("*.py"))
 LONGEST_FILE = 400
 
 HEAVY = [
-    "PIL", "jinja2", "matplotlib", "mlxtend", "pandas", "rich", "scipy", "sklearn", "typer",
-    "usearch",
+    "PIL", "jinja2", "matplotlib", "mlxtend", "optuna", "pandas", "rich", "scipy", "sklearn",
+    "typer", "usearch",
 ]  # fmt: skip
 
 # A part may import itself and the parts of lower rows; the rows are those of the design.
@@ -32,7 +32,7 @@ LAYERS = [
     {"distances", "files"},
     {"allpairs"},
     {"losses"},
-    {"siamese", "report", "datasets", "checker"},
+    {"siamese", "report", "datasets", "checker", "sweeping"},
     {"__init__"},
     {"lossmith_cli", "pytest_lossmith"},
 ]
@@ -113,7 +113,8 @@ def test_imports_point_one_way() -> None:
 def test_every_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    optional = [extras[name] for name in ("tensorflow", "jax", "torch", "cli", "check", "search")]
+    names = ("tensorflow", "jax", "torch", "cli", "check", "search", "tune")
+    optional = [extras[name] for name in names]
     declared = {
         re.split(r"[^\w.-]", requirement)[0].lower()
         for requirement in sum(optional, project["dependencies"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OWN_EXTRAS = ("check", "cli", "search")
+OWN_EXTRAS = ("check", "cli", "search", "tune")
 """The extras that are not a backend's."""
 
 

@@ -47,6 +47,7 @@ __all__ = [
     "schedule",
     "set_hyperparameters",
     "siamese",
+    "sweep",
     "uncertainty_weighted",
     "with_state",
 ]
@@ -61,6 +62,8 @@ def __getattr__(name: str) -> Any:
     """Load the parts that not everybody needs when they are first used."""
     if name == "check":
         return importlib.import_module("lossmith.checker.api").check
+    if name == "sweep":
+        return importlib.import_module("lossmith.sweeping").sweep
     if name in ("datasets", "report"):
         return importlib.import_module(f"lossmith.{name}")
     known = [*__all__, *(f"losses.{loss}" for loss in losses.__all__)]

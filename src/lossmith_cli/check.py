@@ -45,8 +45,8 @@ def check(
         typer.Option(
             help="What y_true and y_pred are: regression, binary, binary_logits, plus_minus, "
             "categorical, categorical_logits, sparse_categorical, sparse_categorical_logits, "
-            "distance, pair, embedding, segmentation, boxes, survival or sequence. Inferred if "
-            "not given, and said."
+            "distance, pair, embedding, views, segmentation, boxes, survival or sequence. Inferred "
+            "if not given, and said."
         ),
     ] = None,
     backend: Annotated[

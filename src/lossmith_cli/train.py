@@ -17,7 +17,7 @@ from lossmith.siamese.figures import VerificationReport
 from lossmith.siamese.retrieval import RetrievalReport
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import Preset, TrainingSettings, settings_for
-from lossmith.siamese.trainable_losses import loss_named
+from lossmith.siamese.trainable_losses import loss_named, own_distance
 from lossmith.siamese.training import LabelledItems, NoEpochError, Training, train
 from lossmith_cli import results
 from lossmith_cli.data import RunConfig, check_readable, describe, load_images, split
@@ -52,8 +52,11 @@ class Request:
         if self.loss is None and not self.hyperparameters:
             return dict(self.given)
         loss = default_loss if self.loss is None else loss_named(self.loss)
+        hyperparameters = dict(self.hyperparameters)
+        if own_distance(loss) and "distance" in self.given:
+            hyperparameters["distance"] = self.given["distance"]
         try:
-            return {**self.given, "loss": loss(**self.hyperparameters)}
+            return {**self.given, "loss": loss(**hyperparameters)}
         except TypeError as error:
             raise ValueError(str(error)) from error
 

@@ -25,7 +25,7 @@ def test_half_precision_is_computed_in_float32(loss, dtype):
     assert keras.backend.standardize_dtype(value.dtype) == "float32"
     expected = loss.against(IDS, rounded[0], rounded[1], MEMORY_IDS)
     assert to_numpy(value) == pytest.approx(to_numpy(expected), rel=1e-6)
-    assert loss.pairs(IDS, half[0]).rows.vectors.dtype == rounded[0].dtype
+    assert loss.pairs(IDS, half[0])[0].rows.vectors.dtype == rounded[0].dtype
 
 
 @each_loss

@@ -103,8 +103,8 @@ def test_metrics_are_saved_with_their_settings():
         assert float(again.result()) == float(metric.result())
 
 
-@pytest.mark.parametrize("loss", [ls.losses.huber, ls.losses.clip, "contrastive"])
-def test_active_pairs_need_a_loss_of_a_batch_with_itself(loss):
+@pytest.mark.parametrize("loss", [ls.losses.huber, ls.losses.contrastive, "contrastive"])
+def test_active_pairs_need_a_loss_over_all_pairs(loss):
     with pytest.raises(TypeError, match="over all pairs of a batch"):
         ActivePairs(loss)
 
@@ -133,3 +133,36 @@ def test_active_pairs_need_the_state_of_a_loss_that_changes():
     loss = ls.losses.all_pairs_contrastive(margin=ls.adjustable(0.5))
     with pytest.raises(ValueError, match="predictions bring no value of `margin`"):
         ActivePairs(loss).update_state(IDS, EMBEDDINGS)
+
+
+def between_views(ids, first, second, alike, distance="euclidean"):
+    """The distances of first and second views of the same class, or of others."""
+    gaps = [[oracles.distance(a, b, distance) for b in second] for a in first]
+    return np.array(gaps)[(ids[:, None] == ids[None, :]) == alike]
+
+
+def test_mean_distances_between_two_views():
+    views = RNG.normal(size=(9, 2, 4)).astype("float32")
+    for kind, alike in ((MeanPositiveDistance, True), (MeanNegativeDistance, False)):
+        for distance in ("euclidean", "cosine"):
+            metric = kind(distance, compared="views")
+            again = keras.saving.deserialize_keras_object(
+                keras.saving.serialize_keras_object(metric)
+            )
+            again.update_state(IDS, views)
+            exact = views.astype(float)
+            expected = between_views(IDS, exact[:, 0], exact[:, 1], alike, distance).mean()
+            assert float(again.result()) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="'items' or 'views'"):
+        MeanPositiveDistance(compared="pairs")
+
+
+@pytest.mark.parametrize(
+    ("loss", "ways"), [(ls.losses.clip, 2), (ls.losses.n_pair, 1), (ls.losses.siglip, 1)]
+)
+def test_active_pairs_between_two_encoders(loss, ways):
+    """No slope of a softmax or a sigmoid is 0; item 3 is taken out."""
+    views = RNG.normal(size=(5, 2, 4)).astype("float32")
+    metric = ActivePairs(loss)
+    metric.update_state(np.arange(5), views, np.array([1, 1, 1, 0, 1], "float32"))
+    assert float(metric.result()) == ways * 4 * 4

@@ -201,10 +201,36 @@ class TestClassesInPytorchMetricLearning:
         check(loss, expected, RAW[rows], IDS[rows])
 
     def test_n_pairs(self):
-        anchors, positives = 0.3 * RAW, 0.3 * RAW[::-1] + 0.1
-        logits = anchors @ positives.T
+        logits = UNIT[:6] @ UNIT[6:].T
         expected = np.mean(np.log(np.exp(logits).sum(axis=1)) - np.diag(logits))
-        check(L.n_pair, expected, np.stack([anchors, positives], axis=1), np.arange(12))
+        check(L.n_pair, expected, np.stack([UNIT[:6], UNIT[6:]], axis=1), np.arange(6))
+
+
+class TestMemoriesInPytorchMetricLearning:
+    """The first items are in the memory; the last four are the batch."""
+
+    memory, batch = slice(0, 8), slice(8, 12)
+
+    def expected(self, with_batch):
+        partners = slice(0 if with_batch else None, None if with_batch else 8)
+        d = np.linalg.norm(UNIT[self.batch, None] - UNIT[None, partners], axis=-1)
+        positive, negative = POSITIVE[self.batch, partners], NEGATIVE[self.batch, partners]
+        return mean_above_zero(d[positive]) + mean_above_zero(np.maximum(1 - d[negative], 0))
+
+    def test_references(self):
+        loss = L.all_pairs_contrastive(margin=1.0, squared=False, average="active")
+        unit = UNIT.astype("float32")
+        value = loss.against(IDS[self.batch], unit[self.batch], unit[self.memory], IDS[self.memory])
+        assert float(value) == pytest.approx(self.expected(with_batch=False), rel=1e-5)
+
+    def test_cross_batch_memory(self):
+        loss = L.all_pairs_contrastive(margin=1.0, squared=False, average="active")
+        loss = L.CrossBatchMemory(loss=loss, size=8)
+        state = loss.state
+        for part in (self.memory, self.batch):
+            outputs = state(ops.convert_to_tensor(UNIT[part].astype("float32")), training=True)
+            value = float(loss(IDS[part], outputs))
+        assert value == pytest.approx(self.expected(with_batch=True), rel=1e-5)
 
 
 class TestKeras:

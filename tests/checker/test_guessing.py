@@ -46,6 +46,34 @@ def squared(y_true, y_pred):
     return ops.mean(ops.square(y_true - y_pred), axis=-1)
 
 
+def expectile_without_abs(y_true, y_pred):
+    error = y_true - y_pred
+    return ops.mean((0.8 - ops.cast(error < 0, "float32")) * ops.square(error), axis=-1)
+
+
+def overlap_without_clipping(y_true, y_pred):
+    sides = ops.minimum(y_true[:, 2:], y_pred[:, 2:]) - ops.maximum(y_true[:, :2], y_pred[:, :2])
+    both, areas = ops.prod(sides, axis=-1), 0.0
+    for box in (y_true, y_pred):
+        areas = areas + ops.prod(box[:, 2:] - box[:, :2], axis=-1)
+    return 1.0 - both / (areas - both + 1e-7)
+
+
+def farthest_first(y_true, y_pred):
+    gaps = ops.sum(ops.square(y_pred[:, None] - y_pred[None]), axis=-1)
+    same = ops.equal(ops.reshape(y_true, (-1, 1)), ops.reshape(y_true, (1, -1)))
+    same = ops.cast(same, "float32")
+    return ops.relu(ops.min(gaps + 1e6 * same, axis=1) - ops.max(gaps * same, axis=1) + 0.5)
+
+
+def squared_hinge_of_shares(y_true, y_pred):
+    return ops.mean(ops.square(ops.relu(1.0 + y_true * y_pred)), axis=-1)
+
+
+def exponential_survival(y_true, y_pred):
+    return ops.exp(y_pred[:, 0]) * y_true[:, 0] - y_true[:, 1] * y_pred[:, 0]
+
+
 def serious(result: Any) -> list[str]:
     return [f.rule.code for f in result.findings if f.severity != "information"]
 
@@ -92,6 +120,31 @@ def test_a_loss_that_makes_sense_nowhere_is_tried_as_a_regression() -> None:
     result = inspect(lambda y_true, y_pred: -squared(y_true, y_pred), Settings(time_limit=600))
     assert (result.target, result.target_inferred) == ("regression", True)
     assert "LSM209" in serious(result)
+
+
+@pytest.mark.parametrize(
+    ("loss", "kind"),
+    [
+        (expectile_without_abs, "regression"),
+        (overlap_without_clipping, "boxes"),
+        (farthest_first, "embedding"),
+        (squared_hinge_of_shares, "plus_minus"),
+    ],
+)
+def test_symmetries_tell_the_kind_of_a_wrong_loss(loss: Any, kind: str) -> None:
+    result = inspect(loss, Settings(time_limit=600))
+    assert result.target == kind
+    assert serious(result)
+
+
+def test_a_loss_of_times_and_events_is_guessed_and_left_alone() -> None:
+    result = inspect(exponential_survival, Settings(time_limit=600))
+    assert (result.target, serious(result)) == ("survival", [])
+
+
+def test_a_label_that_means_the_same_belongs_to_pairs() -> None:
+    result = inspect(of_distances, Settings(same=0, time_limit=600))
+    assert (result.target, serious(result)) == ("distance", ["LSM703"])
 
 
 def test_a_loss_of_keras_is_known_and_not_guessed() -> None:

@@ -42,6 +42,27 @@ def make_scaled(scale: float) -> Callable[..., Any]:
     return scaled
 
 
+def make_bent(width: float, curvature: float = 2.0) -> Callable[..., Any]:
+    joint = width * curvature
+
+    def bent(y_true: Any, y_pred: Any) -> Any:
+        return width * ops.abs(y_true - y_pred) + joint
+
+    return bent
+
+
+def make_bent_out_of_reach() -> Callable[..., Any]:
+    def make(width: float) -> Callable[..., Any]:
+        joint = 2.0 * width
+
+        def bent(y_true: Any, y_pred: Any) -> Any:
+            return width * ops.abs(y_true - y_pred) + joint
+
+        return bent
+
+    return make(1.0)
+
+
 def value(loss: Any) -> float:
     y_true, y_pred = (ops.convert_to_tensor(x) for x in (np.float32([[0.0]]), np.float32([[3.0]])))
     return float(ops.mean(loss(y_true, y_pred)))
@@ -94,3 +115,13 @@ def test_an_unknown_hyperparameter_is_named() -> None:
 
 def test_a_plain_function_has_none() -> None:
     assert hyperparameters(lambda y_true, y_pred: y_true) == {}
+
+
+def test_what_a_factory_computes_follows_its_arguments() -> None:
+    bent = make_bent(1.0)
+    assert hyperparameters(bent) == {"width": 1.0}
+    assert value(rebuild(bent, width=3.0)) == pytest.approx(3.0 * 3.0 + 6.0)
+
+
+def test_what_only_the_factory_could_change_rightly_is_left_alone() -> None:
+    assert hyperparameters(make_bent_out_of_reach()) == {}

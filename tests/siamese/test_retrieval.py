@@ -83,6 +83,20 @@ def test_figures_of_many_random_points_are_those_of_plain_loops(distance, monkey
     assert report.queries + report.left_out == report.gallery == 300
 
 
+@pytest.mark.parametrize("noise", [0.3, 1.0, 4.0])
+@pytest.mark.parametrize("many", [8, 1000], ids=["by a sample", "by a table"])
+def test_figures_of_classes_with_many_items_are_those_of_plain_loops(noise, many, monkeypatch):
+    """Where to look is guessed from a sample, which may be far off, or found in a table."""
+    monkeypatch.setattr(_ranking, "_MANY", many)
+    monkeypatch.setattr(_ranking, "_STRIDE", 5)
+    monkeypatch.setattr(_ranking, "_HEIGHT", 6)
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 4, 400)
+    points = rng.normal(size=(4, 6))[labels] + noise * rng.normal(size=(400, 6))
+    expected = by_loops(pairwise_distances(points), labels, labels, is_self=True)
+    check(retrieval_report(points, labels, ks=KS, resamples=40), expected)
+
+
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_a_gallery_of_its_own_is_searched_without_leaving_anything_out(distance):
     rng = np.random.default_rng(1)

@@ -5,6 +5,7 @@ import pytest
 
 import lossmith as ls
 from lossmith.siamese.settings import TrainingSettings, settings_for
+from lossmith.siamese.trainable_losses import loss_named
 
 
 @pytest.mark.parametrize("preset", ["default", "lab"])
@@ -88,3 +89,19 @@ def test_a_description_with_other_entries_is_refused() -> None:
     del described["seed"]
     with pytest.raises(ValueError, match="see colour, seed"):
         TrainingSettings.from_dict({**described, "colour": "red"})
+
+
+def test_loss_and_network_compare_by_one_distance() -> None:
+    by_cosine = ls.losses.triplet(distance="cosine")
+    assert settings_for(100, loss=by_cosine).distance == "cosine"
+    assert settings_for(100, loss=ls.losses.nt_xent, distance="cosine").distance == "cosine"
+    assert settings_for(100, loss=0.5 * by_cosine).distance == "cosine"
+    for loss in (by_cosine, 0.5 * by_cosine, ls.losses.triplet + by_cosine):
+        with pytest.raises(ValueError, match="by the distance cosine, and the network by eu"):
+            settings_for(100, loss=loss, distance="euclidean")
+
+
+@pytest.mark.parametrize("name", ["arc_face", "ProxyAnchor", "CrossBatchMemory"])
+def test_a_loss_that_needs_more_than_a_name_is_refused_in_words(name: str) -> None:
+    with pytest.raises(ValueError, match=r"needs a value.*model of your own"):
+        loss_named(name)

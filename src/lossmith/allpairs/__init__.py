@@ -5,6 +5,7 @@ from lossmith.allpairs.contrastive import (
     AllPairsContrastive,
     all_pairs_contrastive,
 )
+from lossmith.allpairs.memory import CrossBatchMemory, MemoryState
 from lossmith.allpairs.metrics import (
     ActivePairs,
     MeanNegativeDistance,
@@ -41,9 +42,11 @@ __all__ = [
     "AllPairsLoss",
     "Circle",
     "Clip",
+    "CrossBatchMemory",
     "LiftedStructure",
     "MeanNegativeDistance",
     "MeanPositiveDistance",
+    "MemoryState",
     "MultiSimilarity",
     "NPair",
     "NtXent",

@@ -38,9 +38,10 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     What is compared is declared: `measure` is `"cosine_similarity"` (the default) or `"dot"`, or a
     distance, `"euclidean"`, `"squared_euclidean"` or `"cosine"`, exact for near duplicates.
-    `symmetric = True` says that a pair changes the sum of the values as much from one side as from
-    the other, which saves a third of the work. `prepare(pairs)` may compute from labels and weights
-    what anchors then find in `row.given`.
+    `symmetric = True` says that an anchor costs (and counts) a sum over its partners, to which a
+    pair gives as much from one side as from the other: large batches then visit every pair once,
+    and `anchors` is called with some of the partners at a time. `prepare(pairs)` may compute from
+    labels and weights what anchors then find in `row.given`.
 
     Shapes: y_true class ids `(N,)`, or which of L labels each item has, `(N, L)` of 0 and 1 (a
     label in common makes a positive pair); y_pred embeddings `(N, D)`, or V views of every item,
@@ -99,7 +100,12 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The value over all pairs of a batch."""
-        return self.value_of(Pairs(self._side(y_true, y_pred, sample_weight)))
+        values = [self.value_of(each) for each in self.ways(y_true, y_pred, sample_weight)]
+        return sum(values[1:], values[0]) / len(values)
+
+    def ways(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Pairs, ...]:
+        """The pairs of a batch; several, if the loss is the mean of as many ways to look at it."""
+        return (Pairs(self.side(y_true, y_pred, sample_weight)),)
 
     def against(
         self,
@@ -133,12 +139,14 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         loss, valid = tracing.current(self, y_pred)
         rows, dtype = self._counted(y_true, y_pred, sample_weight)
         columns, _ = self._counted(reference_labels, references, reference_weight)
-        value = ops.cast(loss.value_of(Pairs(rows, columns)), dtype)
+        pairs = Pairs(self.side(*rows), self.side(*columns))
+        value = ops.cast(loss.value_of(pairs), dtype)
         return tracing.nan_unless(valid, value)
 
-    def pairs(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Pairs:
-        """The pairs of a batch with itself, as this loss compares them."""
-        return Pairs(self._counted(y_true, y_pred, sample_weight)[0])
+    def pairs(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Pairs, ...]:
+        """The pairs of a batch as this loss compares them, one entry for each of its `ways`."""
+        items, _ = self._counted(y_true, y_pred, sample_weight)
+        return self.ways(*items)
 
     def align_classes(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Labels in the shape of the items of y_pred."""
@@ -161,14 +169,17 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
             return sum(ops.sum(each[:0]) for each in pairs.vectors())
         return engine.driver.differentiable(self, pairs)
 
-    def _counted(self, labels: Any, embeddings: Any, weights: Any) -> tuple[Side, str]:
-        """Items as a call of the loss would prepare them, and the dtype of its value."""
+    def _counted(
+        self, labels: Any, embeddings: Any, weights: Any
+    ) -> tuple[tuple[Any, Any, Any], str]:
+        """Labels, embeddings and weights as a call prepares them, and the dtype of its value."""
         mask = backend.mask_of(embeddings)
         batch, weighting = evaluation.counted(self, labels, embeddings, weights, mask)
         weights = None if weighting is None else weighting.weights
-        return self._side(batch.y_true, batch.y_pred, weights), batch.dtype
+        return (batch.y_true, batch.y_pred, weights), batch.dtype
 
-    def _side(self, labels: Any, embeddings: Any, weights: Any) -> Side:
+    def side(self, labels: Any, embeddings: Any, weights: Any) -> Side:
+        """Prepared items as one side of pairs: flat, and as the measure compares them."""
         if weights is not None:
             weights = _flat_weights(weights, embeddings)
         multiple = len(labels.shape) == len(embeddings.shape)
@@ -178,17 +189,6 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         if multiple:
             labels = ops.cast(labels, vectors.dtype)
         return Side(measures.prepared(self.measure, vectors), labels, weights)
-
-
-class TwoEncoderLoss(AllPairsLoss, package="lossmith.allpairs"):
-    """A loss over the pairs of a first and a second view, as two encoders give them.
-
-    Shapes: y_true as for `AllPairsLoss`; y_pred the outputs of both encoders, stacked: `(N, 2, D)`.
-    """
-
-    def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The value over all pairs of a first and a second view."""
-        return self.value_of(Pairs(*self.two_sides(y_true, y_pred, sample_weight)))
 
     def two_sides(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Side, Side]:
         """The first and the second views of all items."""
@@ -205,9 +205,27 @@ class TwoEncoderLoss(AllPairsLoss, package="lossmith.allpairs"):
             sample_weight = ops.stack([sample_weight, sample_weight], axis=1)
         weights = [None if sample_weight is None else sample_weight[:, view] for view in (0, 1)]
         first, second = (
-            self._side(y_true[:, view], y_pred[:, view], weights[view]) for view in (0, 1)
+            self.side(y_true[:, view], y_pred[:, view], weights[view]) for view in (0, 1)
         )
         return first, second
+
+
+class TwoEncoderLoss(AllPairsLoss, package="lossmith.allpairs"):
+    """A loss over the pairs of a first and a second view, as two encoders give them.
+
+    Shapes: y_true as for `AllPairsLoss`; y_pred the outputs of both encoders, stacked: `(N, 2, D)`.
+
+    The first views are anchors and the second views their partners; `both_ways = True` takes the
+    mean of this and the same the other way round.
+    """
+
+    both_ways: ClassVar[bool] = False
+
+    def ways(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Pairs, ...]:
+        """The pairs of a first and a second view; and the other way round, if both are averaged."""
+        first, second = self.two_sides(y_true, y_pred, sample_weight)
+        one_way = (Pairs(first, second),)
+        return (*one_way, Pairs(second, first)) if self.both_ways else one_way
 
 
 def _flat_weights(weights: Any, embeddings: Any) -> Any:

@@ -77,8 +77,11 @@ class AllPairsContrastive(AllPairsLoss):
 
     def prepare(self, pairs: Pairs) -> Any:
         """One over the number of pairs of each kind, or over those that are active."""
-        counted = self._active if self.average == "active" else _all
-        return divide_or_zero(1.0, engine.total(self, pairs, counted, 2))
+        if self.average == "active":
+            return divide_or_zero(1.0, engine.total(self, pairs, self._count_active, 2))
+        numbers = pairs.numbers()
+        numbers = engine.total(self, pairs, _all, 2) if numbers is None else ops.stack(numbers)
+        return divide_or_zero(1.0, numbers)
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """Its share of the mean over positives and of the mean over negatives."""
@@ -88,15 +91,33 @@ class AllPairsContrastive(AllPairsLoss):
         value = row.given[0] * row.positives.sum(pull) + row.given[1] * row.negatives.sum(push)
         return value, ops.ones_like(value)
 
+    def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
+        """The weighted sums of values and of counts, and the slope of the first."""
+        pull, push = self._hinges(block)
+        of_pull, of_push = (pull, push) if self.squared else (self._attracts(pull), _active(push))
+        power = 2.0 if self.squared else 1.0
+        attraction, repulsion = (power * row.given[kind] * weights[:, None] for kind in (0, 1))
+        slope = row.weighed(row.select(attraction * of_pull, -repulsion * of_push))
+        value = ops.sum(slope * row.select(pull, -push)) / power
+        return value, ops.sum(weights), slope
+
+    def _attracts(self, pull: Any) -> Any:
+        return _active(pull) if self._has_margin() else ops.ones_like(pull)
+
+    def _has_margin(self) -> bool:
+        return is_traced(self) or bool(self.positive_margin > 0)
+
     def _hinges(self, block: Any) -> tuple[Any, Any]:
-        has_margin = is_traced(self) or self.positive_margin > 0
-        pull = hinge(block - self.positive_margin) if has_margin else block
+        pull = hinge(block - self.positive_margin) if self._has_margin() else block
         return pull, hinge(self.margin - block)
 
-    def _active(self, measured: Any, row: Row) -> tuple[Any, Any]:
+    def _count_active(self, measured: Any, row: Row) -> tuple[Any, Any]:
         pull, push = self._hinges(measured())
-        counts = [ops.cast(each > 0, each.dtype) for each in (pull, push)]
-        return row.positives.sum(counts[0]), row.negatives.sum(counts[1])
+        return row.positives.sum(_active(pull)), row.negatives.sum(_active(push))
+
+
+def _active(hinged: Any) -> Any:
+    return ops.cast(hinged > 0, hinged.dtype)
 
 
 def _all(measured: Any, row: Row) -> tuple[Any, Any]:

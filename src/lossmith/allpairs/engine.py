@@ -6,10 +6,20 @@ it goes on: the matrix never exists, and no block is computed twice. A batch so 
 differences of all its pairs fit into a block is compared by them.
 """
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from lossmith.allpairs import measures, near
+from lossmith.allpairs.blocks import (
+    Block,
+    Rows,
+    Span,
+    Tiles,
+    all_at_once,
+    at_least,
+    at_most,
+    largest,
+    least,
+)
 from lossmith.allpairs.measures import Table
 from lossmith.allpairs.pairs import Pairs
 from lossmith.allpairs.row import Row, members
@@ -21,16 +31,11 @@ ops = keras.ops
 _ENTRIES = 2**19
 _LARGE = 4096
 _FEWEST_ROWS = 8
+_EDGE = 1024
+_FEWEST_TILES = 4
+"""How many tiles a side must have for symmetry to pay."""
 
 driver = backend.choose("lossmith.allpairs.drivers")
-
-
-class Block(NamedTuple):
-    """A block of rows: where it starts and which of its rows have not been visited before."""
-
-    start: Any
-    offsets: Any
-    fresh: Any
 
 
 class Visits:
@@ -41,49 +46,54 @@ class Visits:
         self.loss, self.pairs, self.given = loss, pairs, given
         columns = None if pairs.columns is None else pairs.columns.vectors
         self.rows, self.columns = measures.tables(loss.measure, pairs.rows.vectors, columns)
-        self.count, self.partners = (ops.shape(each.vectors)[0] for each in self._sides())
+        self.count, self.partners = (
+            ops.shape(each.vectors)[0] for each in (self.rows, self.columns)
+        )
         features = ops.shape(pairs.rows.vectors)[1]
-        self.at_once = _at_most(_ENTRIES, self.count, self.partners, features)
-        entries = _ENTRIES * 2 if _at_least(self.partners, _LARGE) else _ENTRIES
-        rows = _largest(_FEWEST_ROWS, entries // _largest(self.partners, 1))
-        self.size = _least(rows, self.count)
-        self.offsets = ops.arange(self.size, dtype="int32")
-        # Where its size is open it shows only here that there are no partners.
-        some = _least(self.partners, 1)
-        self.blocks = some * ((self.count + self.size - 1) // _largest(self.size, 1))
-
-    def _sides(self) -> tuple[Table, Table]:
-        return self.rows, self.columns
+        self.at_once = at_most(_ENTRIES, self.count, self.partners, features)
+        self.symmetric = loss.symmetric and pairs.columns is None
+        self.tiled = self.symmetric and at_least(self.count, _FEWEST_TILES * _EDGE)
 
     def each(self, visit: Any, carry: Any) -> Any:
-        """`carry = visit(block, carry)` for every block; the last may overlap the one before."""
+        """`carry = visit(block, carry)` for every block."""
+        if self.tiled:
+            return Tiles(self.count, _EDGE).each(driver, visit, carry)
         if self.at_once and self.count:
-            return visit(Block(0, self.offsets, self.offsets >= 0), carry)
+            return visit(all_at_once(self.count), carry)
+        entries = _ENTRIES * 2 if at_least(self.partners, _LARGE) else _ENTRIES
+        size = least(largest(_FEWEST_ROWS, entries // largest(self.partners, 1)), self.count)
+        return Rows(self.count, self.partners, size).each(driver, visit, carry)
 
-        def body(i: Any, carry: Any) -> Any:
-            start = _least(i * self.size, self.count - self.size)
-            return visit(Block(start, self.offsets, start + self.offsets >= i * self.size), carry)
+    def take(self, array: Any, span: Span | None) -> Any:
+        """The rows of a span; all without one."""
+        if array is None or span is None:
+            return array
+        return driver.take_rows(array, span.start, span.offsets)
 
-        return driver.loop(self.blocks, body, carry)
-
-    def take(self, array: Any, block: Block) -> Any:
-        """The rows of a block."""
-        return None if array is None else driver.take_rows(array, block.start, block.offsets)
+    def tables(self, block: Block) -> tuple[Table, Table]:
+        """Both sides of a block."""
+        rows = Table(*(self.take(each, block.rows) for each in self.rows))
+        return rows, Table(*(self.take(each, block.columns) for each in self.columns))
 
     def measure(self, block: Block) -> tuple[Any, near.Near | near.All | None]:
         """Similarities or distances `(rows, partners)`, and the pairs that are near."""
-        measure, columns = self.loss.measure, self.columns
+        measure, (rows, columns) = self.loss.measure, self.tables(block)
         if self.at_once and measures.is_distance(measure):
-            close = near.All(self.rows.exact[:, None] - columns.exact[None, :])
-            return measures.exact(measure, close.differences), close
-        rows = Table(*(self.take(each, block) for each in self.rows))
-        product = driver.product(rows.vectors, ops.transpose(columns.vectors))
+            every = near.All(rows.exact[:, None] - columns.exact[None, :])
+            return measures.exact(measure, every.differences), every
+        product = driver.product(rows.as_row, ops.transpose(columns.as_column))
         if not measures.is_distance(measure):
             return product, None
+        place, offsets = self._place(block), block.rows.offsets
+
+        def mask() -> Any:
+            near_ones = measures.are_near(product, rows.norms, columns.norms)
+            return _without_itself(near_ones, place, offsets)
+
         compute = driver.compiled(_distances, self.loss, product)
-        found, close = compute(
-            measure, product, rows.norms, columns.norms, self._place(block), block.offsets
-        )
+        found, closest = compute(measure, product, place, offsets)
+        some = measures.may_be_near(closest, rows.norms, columns.norms)
+        close = near.found(driver, some, mask)
         found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
         return found, close
 
@@ -104,18 +114,32 @@ class Visits:
 
     def _labels(self, block: Block) -> tuple[Any, ...]:
         partners = self.pairs.partners
-        labels = self.take(self.pairs.rows.labels, block)
-        return labels, partners.labels, partners.weights, self._place(block), block.offsets
+        labels = self.take(self.pairs.rows.labels, block.rows)
+        others = self.take(partners.labels, block.columns)
+        weights = self._weights(partners.weights, block.columns)
+        return labels, others, weights, self._place(block), block.rows.offsets
 
     def _place(self, block: Block) -> Any:
         """Where the rows are among the columns; `None` if they are other items."""
-        return block.start if self.pairs.columns is None else None
+        if not self.pairs.begin_with_rows:
+            return None
+        start = block.rows.start
+        return start if block.columns is None else start - block.columns.start
 
     def anchor_weights(self, block: Block) -> Any:
-        """The weights of a block's rows; 0 where a row has been visited before."""
-        fresh = ops.cast(block.fresh, self.rows.vectors.dtype)
-        weights = self.take(self.pairs.rows.weights, block)
-        return fresh if weights is None else fresh * weights
+        """The weights of a block's rows, times those of the block; 0 for a row seen before."""
+        dtype = self.rows.vectors.dtype
+        weights = self._weights(self.pairs.rows.weights, block.rows)
+        if weights is None:
+            weights = ops.ones_like(block.rows.offsets, dtype=dtype)
+        return weights * ops.cast(block.times, dtype)
+
+    def _weights(self, weights: Any, span: Span | None) -> Any:
+        taken = self.take(weights, span)
+        if span is None or span.fresh is None:
+            return taken
+        fresh = ops.cast(span.fresh, self.rows.vectors.dtype)
+        return fresh if taken is None else fresh * taken
 
 
 def total(loss: Any, pairs: Pairs, formula: Any, parts: int, given: Any = None) -> Any:
@@ -147,11 +171,9 @@ def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, .
     return _value_and_gradients(visits)
 
 
-def _distances(
-    measure: measures.Name, product: Any, rows: Any, columns: Any, place: Any, offsets: Any
-) -> tuple[Any, near.Near]:
-    found, mask = measures.from_product(measure, product, rows, columns)
-    return found, near.found(_without_itself(mask, place, offsets))
+def _distances(measure: measures.Name, product: Any, place: Any, offsets: Any) -> tuple[Any, Any]:
+    """The distances of a block, and the smallest square of each row, that of itself aside."""
+    return measures.from_product(measure, product), driver.smallest(product, place, offsets)
 
 
 def _without_itself(mask: Any, place: Any, offsets: Any) -> Any:
@@ -191,28 +213,54 @@ def _value(visits: Visits) -> Any:
 
 
 def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
-    loss, alone = visits.loss, visits.pairs.columns is None
-    symmetric = loss.symmetric and alone
+    gather = _of_tiles if visits.tiled else _of_rows
+    value, count, gradients = gather(visits)
+    loss = visits.loss
+    if loss.averaged:
+        scale = divide_or_zero(1.0, count)
+        gradients = tuple(each * scale for each in gradients)
+    return _finish(value, count, loss), gradients
+
+
+def _of_tiles(visits: Visits) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Sums of values, counts and gradients, where a tile serves the anchors of both its sides."""
+    zero = ops.zeros((), dtype=visits.rows.vectors.dtype)
+
+    def visit(block: Block, carry: Any) -> Any:
+        found, close = visits.measure(block)
+        value, count, pull = visits.pull(block, found)
+        turned = ops.transpose(ops.zeros_like(visits.tables(block)[1].vectors))
+        of_rows, turned = _push(visits, block, pull, close, turned)
+        total = driver.add_rows(carry[2], block.rows.start, block.rows.offsets, of_rows)
+        of_columns = ops.transpose(turned)
+        total = driver.add_rows(total, block.columns.start, block.columns.offsets, of_columns)
+        return carry[0] + value, carry[1] + count, total
+
+    value, count, total = visits.each(visit, (zero, zero, ops.zeros_like(visits.rows.vectors)))
+    return value, count, (total,)
+
+
+def _of_rows(visits: Visits) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Sums of values, counts and gradients, where anchors meet all their partners at once."""
     zero = ops.zeros((), dtype=visits.rows.vectors.dtype)
     turned = ops.transpose(ops.zeros_like(visits.columns.vectors))
-    own = ops.zeros_like(visits.rows.vectors)
+    own, symmetric = ops.zeros_like(visits.rows.vectors), visits.symmetric
     start = (zero, zero, own) if symmetric else (zero, zero, own, turned)
 
     def visit(block: Block, carry: Any) -> Any:
         found, close = visits.measure(block)
         value, count, pull = visits.pull(block, found)
         of_rows, of_columns = _push(visits, block, pull, close, None if symmetric else carry[3])
-        own = driver.add_rows(carry[2], block.start, block.offsets, of_rows)
+        own = driver.add_rows(carry[2], block.rows.start, block.rows.offsets, of_rows)
         sums = carry[0] + value, carry[1] + count
         return (*sums, own) if symmetric else (*sums, own, of_columns)
 
     value, count, own, *others = visits.each(visit, start)
-    scale = divide_or_zero(1.0, count) if loss.averaged else ops.ones_like(count)
-    gradients = [own * (2.0 * scale)] if symmetric else [own * scale]
-    if not symmetric:
-        turned = ops.transpose(others[0]) * scale
-        gradients = [gradients[0] + turned] if alone else [gradients[0], turned]
-    return _finish(value, count, loss), tuple(gradients)
+    if symmetric:
+        return value, count, (2.0 * own,)
+    turned = ops.transpose(others[0])
+    alone = visits.pairs.columns is None
+    return value, count, (own + turned,) if alone else (own, turned)
 
 
 def _push(
@@ -223,8 +271,7 @@ def _push(
         steps = pull[:, :, None] * close.differences
         of_columns = None if turned is None else turned - ops.transpose(ops.sum(steps, axis=0))
         return ops.sum(steps, axis=1), of_columns
-    rows = Table(*(visits.take(each, block) for each in visits.rows))
-    columns = visits.columns
+    rows, columns = visits.tables(block)
     if close is None:
         if turned is not None:
             turned = driver.add_product(turned, ops.transpose(rows.vectors), pull)
@@ -240,20 +287,3 @@ def _push(
         of_columns = of_columns + ops.sum(pull, axis=0)[:, None] * columns.vectors
         turned = turned + ops.transpose(of_columns)
     return of_rows, turned
-
-
-def _least(a: Any, b: Any) -> Any:
-    return min(a, b) if isinstance(a, int) and isinstance(b, int) else ops.minimum(a, b)
-
-
-def _largest(a: Any, b: Any) -> Any:
-    return max(a, b) if isinstance(a, int) and isinstance(b, int) else ops.maximum(a, b)
-
-
-def _at_most(most: int, *factors: Any) -> bool:
-    """Whether a product is known, and not too large."""
-    return all(isinstance(each, int) for each in factors) and math.prod(factors) <= most
-
-
-def _at_least(a: Any, b: int) -> bool:
-    return isinstance(a, int) and a >= b

@@ -25,8 +25,12 @@ class Table(NamedTuple):
     """What is multiplied: the vectors, about the mean for a distance."""
     exact: Any
     """The vectors themselves, of which differences are taken."""
-    norms: Any
+    norms: Any = None
     """Squared norms of `vectors`; `None` for dot products."""
+    as_row: Any = None
+    """`-2 a, |a|^2, 1`, whose product with a column is a squared distance; or the vectors."""
+    as_column: Any = None
+    """`b, 1, |b|^2`; or the vectors."""
 
 
 def is_distance(measure: Name) -> bool:
@@ -49,8 +53,8 @@ def prepared(measure: Name, vectors: Any) -> Any:
 def tables(measure: Name, rows: Any, columns: Any | None) -> tuple[Table, Table]:
     """Both sides, ready for products."""
     if not is_distance(measure):
-        first = Table(rows, rows, None)
-        return first, first if columns is None else Table(columns, columns, None)
+        first = Table(rows, rows, None, rows, rows)
+        return first, first if columns is None else Table(columns, columns, None, columns, columns)
     mean = ops.mean(rows if columns is None else columns, axis=0, keepdims=True)
     first = _centred(rows, mean)
     return first, first if columns is None else _centred(columns, mean)
@@ -58,21 +62,32 @@ def tables(measure: Name, rows: Any, columns: Any | None) -> tuple[Table, Table]
 
 def _centred(vectors: Any, mean: Any) -> Table:
     centred = vectors - mean
-    return Table(centred, vectors, ops.sum(ops.square(centred), axis=-1))
+    norms = ops.sum(ops.square(centred), axis=-1, keepdims=True)
+    ones = ops.ones_like(norms)
+    as_row = ops.concatenate([-2.0 * centred, norms, ones], axis=1)
+    as_column = ops.concatenate([centred, ones, norms], axis=1)
+    return Table(centred, vectors, norms[:, 0], as_row, as_column)
 
 
-def from_product(measure: Name, product: Any, rows: Any, columns: Any) -> tuple[Any, Any]:
-    """The distances of a block, and where they are too small against the norms to be taken so.
+def from_product(measure: Name, product: Any) -> Any:
+    """The distances of a block, from the product of its rows and columns."""
+    return _from_squared(measure, ops.relu(product))
+
+
+def are_near(product: Any, rows: Any, columns: Any) -> Any:
+    """Which distances are too small against the norms to be taken from a product.
 
     Args:
-        measure: its name.
-        product: the matrix product of rows and columns.
+        product: the squared distances of rows and columns, as their product gives them.
         rows: squared norms of the rows.
         columns: squared norms of the columns.
     """
-    squared = ops.relu((rows[:, None] + columns[None, :]) - 2.0 * product)
-    near = squared <= (NEAR * rows)[:, None] + (NEAR * columns)[None, :]
-    return _from_squared(measure, squared), near
+    return product <= (NEAR * rows)[:, None] + (NEAR * columns)[None, :]
+
+
+def may_be_near(closest: Any, rows: Any, columns: Any) -> Any:
+    """Whether some pair may be near, from the smallest squared distance of each row."""
+    return ops.any(closest <= NEAR * (rows + ops.amax(columns)))
 
 
 def _from_squared(measure: Name, squared: Any) -> Any:

@@ -1,9 +1,9 @@
 """Keras metrics of all pairs of a batch, by the same blocks as the losses."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lossmith.allpairs import engine
-from lossmith.allpairs.base import AllPairsLoss
+from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.contrastive import AllPairsContrastive
 from lossmith.allpairs.row import Group, Row
 from lossmith.core import tracing
@@ -12,6 +12,7 @@ from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops
 Distance = Literal["euclidean", "squared_euclidean", "cosine"]
+Compared = Literal["items", "views"]
 
 
 class _Ratio(keras.metrics.Metric):
@@ -41,7 +42,8 @@ class ActivePairs(_Ratio):
     0, the loss has nothing left to learn from such batches.
 
     Args:
-        loss: any loss over all pairs of a batch with itself.
+        loss: any loss over all pairs of a batch; of one between two encoders the pairs of a first
+            and a second view are counted, from both sides if it goes both ways.
         name: the name shown in logs.
         dtype: of the count.
 
@@ -58,7 +60,7 @@ class ActivePairs(_Ratio):
     def __init__(self, loss: Any, name: str | None = "active_pairs", dtype: Any = None) -> None:
         if not isinstance(loss, AllPairsLoss) or type(loss).call is not AllPairsLoss.call:
             raise TypeError(
-                "ActivePairs needs a loss over all pairs of a batch with itself, such as "
+                "ActivePairs needs a loss over all pairs of a batch, such as "
                 f"lossmith.losses.all_pairs_contrastive; got {loss!r}."
             )
         super().__init__(name, dtype)
@@ -67,16 +69,16 @@ class ActivePairs(_Ratio):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the active pairs of a batch."""
         loss, valid = tracing.current(self.loss, y_pred)
-        pairs = loss.pairs(y_true, _embeddings(y_pred, self.dtype), sample_weight)
-        loss = tracing.cast(loss, pairs.rows.vectors.dtype)
+        ways = loss.pairs(y_true, _embeddings(y_pred, self.dtype), sample_weight)
+        loss = tracing.cast(loss, ways[0].rows.vectors.dtype)
 
         def active(measured: Any, row: Row) -> tuple[Any]:
             block = measured()
             slope = loss.slope(block, row, ops.ones_like(block[:, 0]))[2]
             return (row.others.where(ops.not_equal(slope, 0)).count(),)
 
-        count = engine.total(loss, pairs, active, 1, loss.prepare(pairs))[0]
-        self._add(tracing.nan_unless(valid, count), 1.0)
+        counts = [engine.total(loss, pairs, active, 1, loss.prepare(pairs))[0] for pairs in ways]
+        self._add(tracing.nan_unless(valid, sum(counts)), 1.0)
 
     def get_config(self) -> dict[str, Any]:
         """The loss, with the name and dtype."""
@@ -90,21 +92,42 @@ class ActivePairs(_Ratio):
         return cls(**{**config, "loss": loss})
 
 
+class _BetweenViews(TwoEncoderLoss, package="lossmith.allpairs"):
+    """What prepares two views for a distance."""
+
+    distance: Distance = "euclidean"
+
+    @property
+    def measure(self) -> Distance:  # type: ignore[override]
+        """What the engine compares by: the distance."""
+        return self.distance
+
+
+_KINDS: dict[Compared, type[AllPairsContrastive | _BetweenViews]] = {
+    "items": AllPairsContrastive,
+    "views": _BetweenViews,
+}
+
+
 class _MeanDistance(_Ratio):
     """The mean distance of some pairs."""
 
-    def __init__(self, distance: Distance, name: str | None, dtype: Any) -> None:
+    def __init__(
+        self, distance: Distance, name: str | None, dtype: Any, compared: Compared
+    ) -> None:
         super().__init__(name, dtype)
-        self.distance = distance
+        if compared not in get_args(Compared):
+            raise ValueError(f"compared must be 'items' or 'views'; got {compared!r}.")
+        self.distance, self.compared = distance, compared
         # Any loss of this distance prepares the batch as all of them do.
-        self._measuring = AllPairsContrastive(distance=distance)
+        self._measuring = _KINDS[compared](distance=distance)
 
     def _of(self, row: Row) -> Group:
         raise NotImplementedError
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the distances of a batch."""
-        pairs = self._measuring.pairs(y_true, _embeddings(y_pred, self.dtype), sample_weight)
+        (pairs,) = self._measuring.pairs(y_true, _embeddings(y_pred, self.dtype), sample_weight)
 
         def sums(measured: Any, row: Row) -> tuple[Any, Any]:
             return self._of(row).sum(measured()), self._of(row).count()
@@ -113,8 +136,8 @@ class _MeanDistance(_Ratio):
         self._add(total[0], total[1])
 
     def get_config(self) -> dict[str, Any]:
-        """The distance, with the name and dtype."""
-        return {**super().get_config(), "distance": self.distance}
+        """The distance and what it is between, with the name and dtype."""
+        return {**super().get_config(), "distance": self.distance, "compared": self.compared}
 
 
 @keras.saving.register_keras_serializable("lossmith")
@@ -125,6 +148,8 @@ class MeanPositiveDistance(_MeanDistance):
         distance: `"euclidean"`, `"squared_euclidean"` or `"cosine"`.
         name: the name shown in logs.
         dtype: of the mean.
+        compared: `"items"` of a batch with one another, views of one item included, or the first
+            and the second `"views"`, as the losses between two encoders do.
 
     >>> import lossmith as ls
     >>> metric = ls.allpairs.MeanPositiveDistance()
@@ -138,8 +163,9 @@ class MeanPositiveDistance(_MeanDistance):
         distance: Distance = "euclidean",
         name: str | None = "mean_positive_distance",
         dtype: Any = None,
+        compared: Compared = "items",
     ) -> None:
-        super().__init__(distance, name, dtype)
+        super().__init__(distance, name, dtype, compared)
 
     def _of(self, row: Row) -> Group:
         return row.positives
@@ -153,6 +179,8 @@ class MeanNegativeDistance(_MeanDistance):
         distance: `"euclidean"`, `"squared_euclidean"` or `"cosine"`.
         name: the name shown in logs.
         dtype: of the mean.
+        compared: `"items"` of a batch with one another, views of one item included, or the first
+            and the second `"views"`, as the losses between two encoders do.
 
     >>> import lossmith as ls
     >>> metric = ls.allpairs.MeanNegativeDistance()
@@ -166,8 +194,9 @@ class MeanNegativeDistance(_MeanDistance):
         distance: Distance = "euclidean",
         name: str | None = "mean_negative_distance",
         dtype: Any = None,
+        compared: Compared = "items",
     ) -> None:
-        super().__init__(distance, name, dtype)
+        super().__init__(distance, name, dtype, compared)
 
     def _of(self, row: Row) -> Group:
         return row.negatives

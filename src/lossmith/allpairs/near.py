@@ -4,6 +4,7 @@ Where each row of a block has few of them (its duplicates, its class), one pair 
 visited at a time; where there are many, all pairs are, some features at a time.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lossmith.allpairs import measures
@@ -18,8 +19,8 @@ _FEW = 24
 class Near(NamedTuple):
     """The near pairs of a block."""
 
-    mask: Any
-    """Booleans `(rows, columns)`."""
+    mask: Callable[[], Any]
+    """Booleans `(rows, columns)`, which take time only if they are asked for."""
     amount: Any
     """0: there are none; 1: each row has few; 2: some row has many."""
 
@@ -31,10 +32,15 @@ class All(NamedTuple):
     """Of the vectors of every pair, `(rows, columns, features)`."""
 
 
-def found(mask: Any) -> Near:
-    """The near pairs under a mask."""
-    most = ops.amax(ops.count_nonzero(mask, axis=1))
-    return Near(mask, ops.cast(most > 0, "int32") + ops.cast(most > _FEW, "int32"))
+def found(driver: Any, some: Any, mask: Callable[[], Any]) -> Near:
+    """The near pairs under a mask, which is looked at only if there may be some."""
+
+    def counted(_: Any) -> Any:
+        most = ops.amax(ops.count_nonzero(mask(), axis=1))
+        return ops.cast(most > 0, "int32") + ops.cast(most > _FEW, "int32")
+
+    none = ops.zeros((), dtype="int32")
+    return Near(mask, driver.switch(ops.cast(some, "int32"), [lambda _: none, counted], none))
 
 
 def corrected(driver: Any, measure: Name, block: Any, near: Near, rows: Any, columns: Any) -> Any:
@@ -48,10 +54,10 @@ def corrected(driver: Any, measure: Name, block: Any, near: Near, rows: Any, col
             exact = ops.where(chosen, exact, current)
             return driver.put_entries(block, column[:, None], exact[:, None])
 
-        return each_in_rows(driver, near.mask, visit, block)
+        return each_in_rows(driver, near.mask(), visit, block)
 
     def many(block: Any) -> Any:
-        return ops.where(near.mask, measures.exact_all(driver, measure, rows, columns), block)
+        return ops.where(near.mask(), measures.exact_all(driver, measure, rows, columns), block)
 
     return driver.switch(near.amount, [lambda block: block, few, many], block)
 
@@ -83,10 +89,10 @@ def split(
             return carry[0] + step, driver.scatter_rows(carry[1], column, -step)
 
         _, *carry = carry
-        return others(), *each_in_rows(driver, near.mask, visit, tuple(carry))
+        return others(), *each_in_rows(driver, near.mask(), visit, tuple(carry))
 
     def many(carry: Any) -> Any:
-        chosen = ops.where(near.mask, weights, 0.0)
+        chosen = ops.where(near.mask(), weights, 0.0)
         one = ops.arange(1, dtype="int32")
 
         def visit(k: Any, carry: Any) -> Any:
@@ -104,7 +110,7 @@ def split(
         return others(), *(ops.transpose(each) for each in turned)
 
     def others() -> Any:
-        return ops.where(near.mask, 0.0, weights)
+        return ops.where(near.mask(), 0.0, weights)
 
     start = (weights, ops.zeros_like(rows), *([] if of_columns is None else [of_columns]))
     result = driver.switch(near.amount, [lambda carry: carry, few, many], start)

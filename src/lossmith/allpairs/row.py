@@ -130,6 +130,15 @@ class Row:
         """Positives and negatives."""
         return Group(ops.logical_or(*self._members), self._weights, self._dtype)
 
+    def select(self, positives: Any, negatives: Any) -> Any:
+        """One number for each positive, another for each negative, 0 for what is neither."""
+        ours, others = self._members
+        return ops.where(ours, positives, ops.where(others, negatives, 0.0))
+
+    def weighed(self, block: Any) -> Any:
+        """The block times the weights of the partners."""
+        return block if self._weights is None else block * self._weights
+
 
 def members(
     labels: Any, partners: Any, weights: Any, without_itself: Callable[[Any], Any]

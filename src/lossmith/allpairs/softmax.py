@@ -3,7 +3,6 @@
 from typing import Any
 
 from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
-from lossmith.allpairs.pairs import Pairs
 from lossmith.allpairs.row import Row
 from lossmith.core import Positive
 from lossmith.core.backend import keras
@@ -138,12 +137,8 @@ class Clip(TwoEncoderLoss):
     0.3133
     """
 
+    both_ways = True
     temperature: Positive = 0.07
-
-    def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The mean of both directions."""
-        first, second = self.two_sides(y_true, y_pred, sample_weight)
-        return 0.5 * (self.value_of(Pairs(first, second)) + self.value_of(Pairs(second, first)))
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """Partition less attraction, for the anchors that have a positive."""
@@ -166,8 +161,8 @@ class NPair(TwoEncoderLoss):
     `(N, 2, D)`. Batchwise.
 
     Relations: TensorFlow Addons' npairs_loss of the product of anchors and positives;
-    pytorch-metric-learning's NPairsLoss with its choice of one pair per class. `clip` normalises
-    and goes both ways.
+    pytorch-metric-learning's NPairsLoss of embeddings of length 1, with its choice of one pair per
+    class. `clip` normalises and goes both ways.
 
     Reference: Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective",
     NeurIPS 2016.

@@ -18,7 +18,8 @@ class Siglip(TwoEncoderLoss):
     for a positive pair and -1 else: `1/N sum_ij log(1 + exp(-z_ij (scale s_ij + bias)))`.
 
     No pair depends on another, so it works with small batches, where a softmax has few negatives.
-    The bias starts the many negatives off as right; it should be near `-scale`.
+    The bias starts the many negatives off as right; it should be near `-scale`. With large batches
+    `clip` learns as well; neither is for a single encoder of labelled items.
 
     Weights: a pair weighs the product of the weights of its items; weight 0 takes an item out.
 
@@ -117,6 +118,9 @@ class Circle(AllPairsLoss):
     The weights a are taken as constants in the gradient, as in the paper, which therefore is not
     the derivative of the value.
 
+    Pairs that are far from where they should be learn fastest, without mining. Where items of one
+    class are wrongly labelled that is a drawback, as for `triplet(mining="hardest")`.
+
     Weights: an item of weight w counts w times as an anchor, as a positive and as a negative;
     weight 0 takes it out.
 
@@ -160,6 +164,9 @@ class LiftedStructure(AllPairsLoss):
 
     This is the generalised form of Hermans et al., which takes all positives of an anchor at once;
     the original squares a term for each positive pair, with the negatives of both its ends.
+
+    All pairs of an anchor have a part, the hard ones most. As with any margin the embeddings need a
+    bounded length; `supervised_contrastive` needs no margin and is mostly the better start.
 
     Weights: an item of weight w counts w times as an anchor, as a positive and as a negative;
     weight 0 takes it out.

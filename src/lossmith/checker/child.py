@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TextIO
 
-from lossmith.checker import curve, discovery, saving, static, surroundings
+from lossmith.checker import curve, discovery, frameworks, saving, static, surroundings
 from lossmith.checker.evaluate import fast_start
 from lossmith.checker.report import BackendResult
 from lossmith.checker.source import source_of
@@ -57,6 +57,10 @@ def _discover(order: Order) -> list[dict[str, Any]]:
     return [entry.to_dict() for entry in found]
 
 
+def _fitting(order: Order) -> dict[str, str]:
+    return frameworks.fitting(load(Subject.from_dict(order["subject"])), order["backends"])
+
+
 def _inspect(order: Order) -> dict[str, Any]:
     from lossmith.checker.inspection import inspect
 
@@ -99,6 +103,7 @@ def _reload(order: Order) -> dict[str, Any]:
 
 _TASKS: Mapping[str, Callable[[Order], Any]] = {
     "discover": _discover,
+    "fitting": _fitting,
     "inspect": _inspect,
     "reload": _reload,
 }

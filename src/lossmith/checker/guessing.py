@@ -8,6 +8,7 @@ import numpy as np
 
 from lossmith.checker.context import Context
 from lossmith.checker.evaluate import Evaluator
+from lossmith.checker.evidence import SPOKEN_FOR, reads_every_class, reads_labels, speaks_for
 from lossmith.checker.inference import Choice, given, keras_name
 from lossmith.checker.probes import (
     batch,
@@ -18,10 +19,11 @@ from lossmith.checker.probes import (
     pairs,
     scan,
     scores,
+    survival,
 )
 from lossmith.checker.report import Finding
 from lossmith.checker.settings import TARGETS, Settings, Target
-from lossmith.checker.targets import ROWS
+from lossmith.checker.targets import ROWS, build
 from lossmith.core import Loss
 
 _KERAS: dict[str, Target] = {
@@ -40,14 +42,13 @@ _KERAS: dict[str, Target] = {
     "circle": "embedding",
 }
 """The losses of Keras that are not regressions."""
-"""The losses of Keras that are not regressions."""
 _JUDGED: tuple[Target, ...] = (
     "regression", "binary", "categorical", "categorical_logits", "binary_logits",
     "sparse_categorical", "sparse_categorical_logits", "plus_minus", "distance",
 )  # fmt: skip
 """Kinds whose probes can tell that a loss is made for them, in the order they are tried."""
 _TAKEN: tuple[Target, ...] = (
-    "embedding", "survival", "segmentation", "boxes", "sequence", "pair",
+    "embedding", "survival", "segmentation", "boxes", "sequence", "pair", "views",
 )  # fmt: skip
 """Kinds that are told by their shapes: they are tried if the loss runs with none of the others."""
 _TELLING: Mapping[str, Callable[[Context], Iterable[Finding]]] = {
@@ -79,20 +80,69 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
     certain = settings.target or (None if settings.y_true is not None else _from_loss(evaluator))
     if certain:
         return given(evaluator, settings, certain)
+    declared = _from_declarations(evaluator, settings)
+    if declared is not None:
+        return declared
     kinds = _from_batch(settings)
+    spoken_for = None if kinds else _told_by_symmetry(evaluator, settings)
+    if spoken_for is not None:
+        return spoken_for
     tried: list[Choice] = []
     for kind in kinds or _JUDGED:
         tried.append(given(evaluator, settings, kind, certain=False))
         if len(kinds) == 1 or _makes_sense(tried[-1]):
             return tried[-1]
     running = [choice for choice in tried if choice.context is not None]
+    if not kinds and not any(map(_reads_labels, running)):
+        running = []
+    as_survival = None if kinds else _as_survival(evaluator, settings)
+    if as_survival is not None:
+        return as_survival
     if running or kinds:
         return replace((running or tried)[0], doubted=bool(running))
     for kind in _TAKEN:
         tried.append(given(evaluator, settings, kind, certain=False))
-        if tried[-1].context is not None:
+        if tried[-1].context is not None and (kind == "views" or _reads_labels(tried[-1])):
             return tried[-1]
+    running = [choice for choice in tried if choice.context is not None]
+    if running:
+        return replace(running[0], doubted=True)
     return replace(tried[0], target="unknown", findings=[_on_no_target(tried)])
+
+
+def _reads_labels(choice: Choice) -> bool:
+    return choice.context is not None and reads_labels(choice.context)
+
+
+def _from_declarations(evaluator: Evaluator, settings: Settings) -> Choice | None:
+    """The kind that other declarations imply: only pairs have a label that means the same."""
+    if settings.same is None or settings.y_true is not None:
+        return None
+    tried = [given(evaluator, settings, kind) for kind in ("pair", "distance")]
+    running = [choice for choice in tried if choice.context is not None]
+    spoken_for = (c for c in running if c.context is not None and speaks_for(c.context))
+    return next(spoken_for, running[-1] if running else None)
+
+
+def _told_by_symmetry(evaluator: Evaluator, settings: Settings) -> Choice | None:
+    """The kind that the symmetries of the loss tell, however wrong it is of that kind."""
+    for kind in SPOKEN_FOR:
+        choice = given(evaluator, settings, kind, certain=False)
+        if choice.context is not None and speaks_for(choice.context):
+            more_axes = kind == "regression" and _is_of_rows_with_more_axes(choice.context)
+            return given(evaluator, settings, "sequence", False) if more_axes else choice
+    return None
+
+
+def _as_survival(evaluator: Evaluator, settings: Settings) -> Choice | None:
+    """A loss of times and events, if one column is not as good to it as the other."""
+    choice = given(evaluator, settings, "survival", certain=False)
+    if choice.context is None or not speaks_for(choice.context):
+        return None
+    probes = {"censored": survival.probe_censored, "survival scores": scores.probe_survival_scores}
+    for name, probe in probes.items():
+        choice.seen[name] = list(probe(choice.context))
+    return None if any(choice.seen.values()) else choice
 
 
 def _makes_sense(choice: Choice) -> bool:
@@ -105,15 +155,26 @@ def _makes_sense(choice: Choice) -> bool:
     if context.settings.adversarial:
         return True
     if choice.target == "regression":
+        if _is_of_rows_with_more_axes(context):
+            return False
         of_shares = _sees_shares_only(context) or _breaks_at_the_ends_of_shares(context)
         return _is_lowest_at_the_target(context) and not of_shares
-    if not _tells_right_from_wrong(context):
+    if not (_tells_right_from_wrong(context) and reads_every_class(context)):
         return False
     for name, probe in _TELLING.items():
         choice.seen[name] = list(probe(context))
         if any(finding.severity != "information" for finding in choice.seen[name]):
             return False
     return True
+
+
+def _is_of_rows_with_more_axes(context: Context) -> bool:
+    """Whether the one number for a batch `(N, D)` is a number per row for one of `(N, T, D)`."""
+    if not context.scalar:
+        return False
+    problem = build("sequence", context.settings.seed)
+    seen = context.evaluator.unreduced(problem.y_true, problem.y_pred)
+    return seen.ran and seen.value.shape == (ROWS,)
 
 
 def _tells_right_from_wrong(context: Context) -> bool:
@@ -214,7 +275,7 @@ def _from_batch(settings: Settings) -> tuple[Target, ...]:
     values = set(np.unique(known).tolist())
     probabilities = bool(p.min() >= 0 and p.max() <= 1)
     if p.ndim == 3 and p.shape[1] == 2 and y.size == len(p):
-        return ("pair",)
+        return ("pair",) if values <= {0, 1} and len(values) > 1 else ("views",)
     if p.ndim == 4 and y.shape == p.shape:
         return ("segmentation",)
     if p.ndim == 2 and p.shape[1] > 1 and y.size == len(p) and _are_counts(y, p.shape[1]):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lossmith.checker import factories
 from lossmith.core import Loss
 from lossmith.core.backend import keras
 
@@ -28,7 +29,7 @@ def hyperparameters(loss: Any) -> dict[str, Any]:
     if isinstance(loss, functools.partial):
         return {**hyperparameters(loss.func), **_values(loss.keywords)}
     if inspect.isfunction(loss):
-        return {**_keywords(loss), **_values(closure(loss))}
+        return {**_keywords(loss), **_values(_given_to_the_factory(loss))}
     if inspect.ismethod(loss) or inspect.isclass(loss) or inspect.isbuiltin(loss):
         return {}
     return _attributes(loss)
@@ -59,6 +60,23 @@ def closure(function: types.FunctionType) -> dict[str, Any]:
     """The variables that a function reads from the function around it."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     return {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
+
+
+def _given_to_the_factory(function: types.FunctionType) -> dict[str, Any]:
+    """What a closure reads of what its factory was given.
+
+    Where the factory computed numbers of its own and cannot be called again, none can be changed
+    without the others.
+    """
+    cells = closure(function)
+    known = factories.parameters(function)
+    if known is None:
+        return cells
+    computed = _values({name: value for name, value in cells.items() if name not in known})
+    given = {name: value for name, value in cells.items() if name in known}
+    if computed and factories.remade(function, given, {}) is None:
+        return {}
+    return given
 
 
 def _is_filled(cell: Any) -> bool:
@@ -92,6 +110,17 @@ def _keywords(function: Any) -> dict[str, Any]:
 
 
 def _changed_function(function: Any, changes: Mapping[str, Any]) -> Any:
+    """The function with other defaults, and what its factory makes of other arguments."""
+    outer = {name: changes[name] for name in closure(function) if name in changes}
+    if outer:
+        made = factories.remade(function, closure(function), outer)
+        if made is not None:
+            return _with(made, {k: v for k, v in changes.items() if k not in outer})
+    return _with(function, changes)
+
+
+def _with(function: Any, changes: Mapping[str, Any]) -> Any:
+    """The function with other defaults and other variables of the function around it."""
     cells = tuple(
         types.CellType(changes[name]) if name in changes else cell
         for name, cell in zip(

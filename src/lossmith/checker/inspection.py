@@ -20,10 +20,12 @@ from lossmith.checker.probes import (
     gradient,
     identities,
     pairs,
+    parameters,
     reach,
     scan,
     scores,
     survival,
+    views,
 )
 from lossmith.checker.probes import hyperparameters as hyper
 from lossmith.checker.report import BackendResult, Card, Finding
@@ -43,6 +45,7 @@ PROBES: dict[str, Probe] = {
     "every class": scores.probe_every_class,
     "floor": direction.probe_floor,
     "descent": direction.probe_descent,
+    "parameters": parameters.probe_parameters,
     "boxes": direction.probe_boxes,
     "survival scores": scores.probe_survival_scores,
     "censored": survival.probe_censored,
@@ -50,6 +53,8 @@ PROBES: dict[str, Probe] = {
     "pairs": pairs.probe_pairs,
     "embedding": pairs.probe_embedding,
     "arrangement": pairs.probe_arrangement,
+    "views": views.probe_views,
+    "matching views": views.probe_matching,
     "rows": batch.probe_rows,
     "weights": batch.probe_weights,
     "order": batch.probe_order,

@@ -90,8 +90,12 @@ def probe_backends(
     Raises:
         SubjectError: if no backend can load the loss, saying what to give instead.
     """
-    keeper = _saving_backend(backends)
     with children_kept() as children, tempfile.TemporaryDirectory() as folder:
+        unfit = _unfit(children, subject, settings, backends)
+        backends = [name for name in backends if name not in unfit]
+        for name in unfit:
+            on_done(name)
+        keeper = _saving_backend(backends)
         children.get("reload", keeper)
 
         def probe(backend: str) -> _Seen:
@@ -101,7 +105,24 @@ def probe_backends(
 
         with ThreadPoolExecutor(len(backends)) as threads:
             seen = dict(zip(backends, threads.map(probe, backends), strict=True))
-    return _joined(seen)
+    joined = _joined(seen)
+    return replace(joined, missing={**joined.missing, **unfit})
+
+
+def _unfit(
+    children: Children, subject: Subject, settings: Settings, backends: Sequence[str]
+) -> dict[str, str]:
+    """Why a loss cannot be judged on some of the backends: it calls another one's operations."""
+    for backend in backends:
+        children.get("probe", backend)  # all of them start while the first one is asked
+    order = {"subject": subject.to_dict(), "backends": list(backends)}
+    try:
+        found = children.get("probe", _saving_backend(backends)).ask(
+            "fitting", _patience(settings), **order
+        )
+    except (SubjectError, ChildOutOfTimeError, ChildDiedError, ChildFailedError):
+        return {}  # the probes meet the same, and say so
+    return {name: f"the loss calls operations of {used}" for name, used in found.items()}
 
 
 def probe_here(loss: Any, settings: Settings, backends: Sequence[str], reason: str) -> Probed:

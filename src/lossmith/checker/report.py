@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -116,6 +117,11 @@ class Card:
     """The measured properties of a loss, by name."""
 
     rows: Mapping[str, CardRow] = field(default_factory=dict)
+
+    def by_ground(self) -> list[tuple[str, list[tuple[str, CardRow]]]]:
+        """The rows in order, neighbours measured on the same thing as a group under its name."""
+        groups = [list(rows) for _, rows in groupby(self.rows.items(), lambda r: r[1].measured_on)]
+        return [(rows[0][1].measured_on if len(rows) > 1 else "", rows) for rows in groups]
 
     def to_dict(self) -> dict[str, Any]:
         """The card as plain data."""
@@ -382,9 +388,11 @@ def _rounded(value: Any) -> Any:
 
 def _card_lines(card: Card) -> list[str]:
     width = max((len(name) for name in card.rows), default=0)
-    return [
-        f"  {name:<{width}}  {_short(row.value)}"
-        + (f"  [{row.measured_on}]" if row.measured_on else "")
-        + (f"  {row.note}" if row.note else "")
-        for name, row in card.rows.items()
-    ]
+    lines = []
+    for shared, rows in card.by_ground():
+        lines += [f"  on {shared}:"] if shared else []
+        for name, row in rows:
+            ground = f"  [{row.measured_on}]" if row.measured_on and not shared else ""
+            note = f"  {row.note}" if row.note else ""
+            lines.append(f"  {name:<{width}}  {_short(row.value)}{ground}{note}")
+    return lines

@@ -16,6 +16,7 @@ Target = Literal[
     "distance",
     "pair",
     "embedding",
+    "views",
     "segmentation",
     "boxes",
     "survival",

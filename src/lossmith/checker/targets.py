@@ -269,7 +269,7 @@ def _pair(rng: np.random.Generator, same: int | None) -> Problem:
         Case("random", y, p, "random"),
         Case("identical pairs", y, twins, "perfect"),
         Case("two identical pairs", y, some, "perfect"),
-        Case("a zero embedding", y, zero, "chance"),
+        Case("a zero embedding", y, zero, "rare"),
         Case("both embeddings zero", y, 0 * p, "rare"),
         Case("far apart", y, 1e3 * p, "extreme"),
         Case("label 0 only", 0 * y, p, "chance"),
@@ -298,6 +298,25 @@ def _embedding(rng: np.random.Generator, same: int | None) -> Problem:
         Case("a zero embedding", y, zero, "rare"),
     )
     return Problem("embedding", y, p, cases, one_label_per_row=True, coupled=True)
+
+
+def _views(rng: np.random.Generator, same: int | None) -> Problem:
+    y = np.arange(ROWS, dtype="int32")
+    p = rng.normal(0, 1, (ROWS, 2, 5))
+    p = _f32(p / np.linalg.norm(p, axis=-1, keepdims=True))
+    equal = np.repeat(p[:, :1], 2, axis=1)
+    zero = p.copy()
+    zero[0, 0] = 0
+    cases = (
+        Case("random", y, p, "random"),
+        Case("equal views", y, equal, "perfect"),
+        Case("two items of a class", np.asarray([0, 0, 1, 1, 2, 2], dtype="int32"), p, "chance"),
+        Case("far apart", y, 1e2 * p, "extreme"),
+        Case("all views equal", y, _f32(np.broadcast_to(p[:1, :1], p.shape)), "rare"),
+        Case("a view of zeros", y, zero, "rare"),
+        Case("one row", y[:1], p[:1], "rare"),
+    )
+    return Problem("views", y, p, cases, one_label_per_row=True, coupled=True)
 
 
 def _segmentation(rng: np.random.Generator, same: int | None) -> Problem:
@@ -374,6 +393,7 @@ _OTHERS: dict[str, Callable[[np.random.Generator, int | None], Problem]] = {
     "distance": _distance,
     "pair": _pair,
     "embedding": _embedding,
+    "views": _views,
     "segmentation": _segmentation,
     "boxes": _boxes,
     "survival": _survival,

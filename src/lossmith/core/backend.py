@@ -171,6 +171,24 @@ def choose(package: str) -> Any:
     return importlib.import_module(f"{package}.{name if name in BACKENDS else 'numpy'}")
 
 
+def generator_state() -> Any:
+    """Where the global generator is from which layers draw; only PyTorch's layers have one."""
+    if keras.backend.backend() != "torch":
+        return None
+    import torch
+
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all()
+
+
+def set_generator_state(state: Any) -> None:
+    """Set the global generator back to what `generator_state` gave."""
+    if state is not None:
+        import torch
+
+        torch.set_rng_state(state[0])
+        torch.cuda.set_rng_state_all(state[1])
+
+
 def tape_records() -> bool:
     """Whether a gradient tape of TensorFlow records; it has no public way to ask."""
     from tensorflow.python.eager import record

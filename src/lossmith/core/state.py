@@ -31,17 +31,22 @@ class LossState(keras.layers.Layer):
     """
 
     def __init__(self, loss: Any, **kwargs: Any) -> None:
-        if not getattr(loss, "changing", None):
-            raise ValueError(
-                f"{loss!r} has no state: all its hyperparameters are fixed. One that changes is "
-                "given as lossmith.schedule(...), adjustable(...) or learned(...)."
-            )
+        self.check(loss)
         dtype = "float64" if keras.config.floatx() == "float64" else "float32"
         super().__init__(**{**kwargs, "dtype": dtype, "autocast": False})
         self.loss = loss
         self.supports_masking = True
         self._counter: Any = None
         self._variables: dict[str, Mapping[str, Any]] = {}
+
+    @staticmethod
+    def check(loss: Any) -> None:
+        """Refuse a loss that has nothing to keep."""
+        if not getattr(loss, "changing", None):
+            raise ValueError(
+                f"{loss!r} has no state: all its hyperparameters are fixed. One that changes is "
+                "given as lossmith.schedule(...), adjustable(...) or learned(...)."
+            )
 
     def build(self, input_shape: Any = None) -> None:
         """Make the variables."""
@@ -78,10 +83,15 @@ class LossState(keras.layers.Layer):
         current = self.current()
         if self._counter is not None:
             current = current._replace(training_is_known=self._knows_training(training))
-            if training:
-                self._counter.assign_add(1)
-        tracing.send(inputs, self.loss, current)
+        memory = self.memory(training)
+        if self._counter is not None and training:
+            self._counter.assign_add(1)
+        tracing.send(inputs, self.loss, current._replace(memory=memory))
         return inputs
+
+    def memory(self, training: bool | None) -> Any:
+        """What the loss reads and writes beside its hyperparameters, if it does."""
+        return None
 
     def _knows_training(self, training: bool | None) -> bool:
         """Whether no `training` means inference, as in `model(x)`.

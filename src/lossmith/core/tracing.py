@@ -32,6 +32,8 @@ class Current(NamedTuple):
     """Whether all of them can be used; `None` if that is certain."""
     training_is_known: bool = True
     """Whether the steps that a schedule follows are counted."""
+    memory: Any | None = None
+    """What the loss reads from the model, and writes to it, beside its hyperparameters."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,7 @@ def traced(loss: AnyLoss, values: Mapping[str, Any]) -> AnyLoss:
     >>> float(loss([0.0], [3.0]))
     4.0
     """
-    own: dict[str, Any] = {}
-    nested: dict[str, dict[str, Any]] = {}
-    for name, value in values.items():
-        head, _, rest = name.partition(".")
-        if rest:
-            nested.setdefault(head, {})[rest] = value
-        else:
-            own[head] = value
+    own, nested = by_holder(values)
     for name in (*own, *nested):
         if name not in loss.hyperparameters:
             known = ", ".join(loss.hyperparameters) or "none"
@@ -100,9 +95,34 @@ def traced(loss: AnyLoss, values: Mapping[str, Any]) -> AnyLoss:
     return _with_operands(loss, own)
 
 
+def by_holder(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The values of a loss' own hyperparameters, and by name those of the losses inside of it."""
+    own: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        head, _, rest = name.partition(".")
+        if rest:
+            nested.setdefault(head, {})[rest] = value
+        else:
+            own[head] = value
+    return own, nested
+
+
 def tensors_of(loss: "Loss") -> dict[str, Any]:
-    """The tensors that stand in the place of hyperparameters, by name."""
-    return dict(loss.__dict__.get("_traced", {}))
+    """The tensors that stand in the place of hyperparameters, by dotted name."""
+    found = {}
+    for name, value in _operands_of(loss).items():
+        if isinstance(value, keras.losses.Loss):
+            found.update({f"{name}.{inner}": each for inner, each in tensors_of(value).items()})
+        else:
+            found[name] = value
+    return found
+
+
+def _operands_of(loss: "Loss") -> Mapping[str, Any]:
+    """What stands in the place of hyperparameters, by name: tensors, and losses with tensors."""
+    operands: Mapping[str, Any] = loss.__dict__.get("_traced", {})
+    return operands
 
 
 def is_traced(loss: "Loss") -> bool:
@@ -119,7 +139,7 @@ def _with_operands(loss: AnyLoss, changed: Mapping[str, Any]) -> AnyLoss:
     values = {**loss.hyperparameters, **changed}
     clone.__dict__["_hyperparameters"] = MappingProxyType(values)
     clone.__dict__["_changing"] = changing_in(values)
-    clone.__dict__["_traced"] = {**tensors_of(loss), **changed}
+    clone.__dict__["_traced"] = {**_operands_of(loss), **changed}
     clone.__dict__["_as_one_node"] = None
     still = {n: kept for n, kept in loss._arrays.items() if n not in changed}
     clone.__dict__["_arrays"] = MappingProxyType(still)
@@ -148,12 +168,11 @@ def _distribute_operands(clone: Any) -> None:
 def cast(loss: AnyLoss, dtype: Any) -> AnyLoss:
     """The loss with its tensors, and its arrays of real numbers, as tensors of a dtype."""
     if is_traced(loss):
-        tensors = tensors_of(loss)
         loss = _with_operands(
             loss,
             {
-                name: tensor if isinstance(tensor, keras.losses.Loss) else ops.cast(tensor, dtype)
-                for name, tensor in tensors.items()
+                name: value if isinstance(value, keras.losses.Loss) else ops.cast(value, dtype)
+                for name, value in _operands_of(loss).items()
             },
         )
     return _with_arrays_as_tensors(loss, dtype)
@@ -217,20 +236,38 @@ def current(loss: AnyLoss, y_pred: Any) -> tuple[AnyLoss, Any]:
     """
     if not loss._changing:
         return loss, None
-    carried = backend.attached(tree.flatten(y_pred)[0], _CARRIED) or {}
-    found = carried.get(_address(loss))
+    name = next(iter(loss.changing))
+    advice = f"Outside of a model, and as a metric, fix it: loss({name}=...)."
+    found = carried(loss, y_pred, f"value of `{name}`", advice)
+    return traced(loss, {name: found.values[name] for name in loss.changing}), found.valid
+
+
+def carried(loss: "Loss", y_pred: Any, what: str, advice: str) -> Current:
+    """What the predictions carry for a loss.
+
+    Args:
+        loss: the loss, which has a state.
+        y_pred: the predictions.
+        what: what it needs, in words.
+        advice: what to do where there is no model.
+
+    Raises:
+        ValueError: if they carry nothing, as the state of the loss is not in the model.
+    """
+    everything = backend.attached(tree.flatten(y_pred)[0], _CARRIED) or {}
+    found = everything.get(_address(loss))
     if found is None and backend.in_symbolic_scope():
         # Keras asks for shapes only, with predictions that come from no model.
-        found = Current({name: each.initial for name, each in loss.changing.items()}, None)
+        return Current({name: each.initial for name, each in loss.changing.items()}, None)
     if found is None:
-        raise ValueError(_missing(loss, carried))
+        raise ValueError(_missing(loss, everything, what, advice))
     if not found.training_is_known:
         raise ValueError(
             f"{loss!r} follows the training steps, but its state was not told whether this is one: "
             "in the `call(self, inputs, training=False)` of a subclassed model (or in a loop of "
             "your own) write `self.state(outputs, training=training)`."
         )
-    return traced(loss, {name: found.values[name] for name in loss.changing}), found.valid
+    return found
 
 
 def _address(loss: "Loss") -> _Address:
@@ -245,15 +282,13 @@ def _address(loss: "Loss") -> _Address:
     return found
 
 
-def _missing(loss: "Loss", carried: Mapping[_Address, Current]) -> str:
-    name = next(iter(loss.changing))
+def _missing(loss: "Loss", carried: Mapping[_Address, Current], what: str, advice: str) -> str:
     there = ", ".join(each.words for each in carried)
     found = f"They come from the state of another loss, {there}. " if there else ""
     return (
-        f"{loss!r}: the predictions bring no value of `{name}`, since the state of this loss is "
-        f"not where they leave the model. {found}Put it there: Sequential([..., loss.state]), "
-        "outputs = loss.state(outputs), or model = lossmith.with_state(model, loss). Outside of a "
-        f"model, and as a metric, fix it: loss({name}=...)."
+        f"{loss!r}: the predictions bring no {what}, since the state of this loss is not where "
+        f"they leave the model. {found}Put it there: Sequential([..., loss.state]), outputs = "
+        f"loss.state(outputs), or model = lossmith.with_state(model, loss). {advice}"
     )
 
 

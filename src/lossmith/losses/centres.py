@@ -119,6 +119,10 @@ class CosFace(_Centres):
     The cross-entropy of `s cos(t_j)`, where the own class counts as `s (cos(t_y) - m)`, with t_j
     the angle between embedding and centre j, m = `margin` and s = `scale`.
 
+    It serves what `ArcFace` serves, and is easier to start with: its margin costs the same at every
+    angle. Where classes are too many for a centre each, or not known while training, take a loss
+    over all pairs.
+
     Shapes: y_true class ids `(N,)` from 0 to C - 1; y_pred embeddings `(N, D)`.
 
     Args:
@@ -156,6 +160,10 @@ class ProxyNCA(_Centres):
     directions of embedding and proxy j. Unlike the first ProxyNCA the own proxy is part of the
     denominator, so that the value is a negative log-probability.
 
+    Every embedding is compared with the proxies alone, so batches may be small and hold any
+    classes. It does not see how items of one class lie to each other: for a fine order within
+    classes take a loss over all pairs.
+
     Shapes: y_true class ids `(N,)` from 0 to C - 1; y_pred embeddings `(N, D)`.
 
     Args:
@@ -190,6 +198,10 @@ class ProxyAnchor(_Centres):
     With s_xp the cosine of embedding x and proxy p, m = `margin` and a = `scale`: the mean over
     the proxies p of classes in the batch of `log(1 + sum over x of its class exp(-a (s_xp - m)))`,
     plus the mean over all proxies of `log(1 + sum over other x of exp(a (s_xp + m)))`.
+
+    Proxies let it learn as fast as `ProxyNCA`, and embeddings still weigh one another within the
+    batch, the hard ones most: it is a good first choice for retrieval with labelled classes. Its
+    proxies want a larger learning rate than the network in the paper, and batches of some size.
 
     Weights: an embedding of weight w counts w times in the sums; weight 0 takes it out, and a
     class of which nothing is left is not in the batch.

@@ -19,6 +19,9 @@ from lossmith import distances
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
+_MANY = 128
+"""Items of a class from which on a sample of a row says where to look, and no table of it."""
+_HEIGHT, _STRIDE, _PLACES = 64, 16, 64
 _BLOCK = 2**24
 """Scores that are in memory at once, per query of the block one for each item of the gallery."""
 _TILE = 2**14
@@ -129,7 +132,8 @@ class Ranking:
     """What the gallery gives each query.
 
     Attributes:
-        first: `(N,)`, the rank of the first item of the query's class, from 1.
+        first: `(N,)`, the rank of the first item of the query's class, from 1; of one that is
+            further than what was asked for, some rank that is too.
         average_precision: `(N,)`, the average precision among the first R items.
         relevant: `(N,)`, R: the items of the query's class in the gallery, itself not counted. Of
             a query with none the other two mean nothing.
@@ -145,6 +149,7 @@ def rank(
     query_classes: IntArray,
     gallery_classes: IntArray,
     query_in_gallery: IntArray | None,
+    furthest: int,
 ) -> Ranking:
     """Ranks the items of each query's class among all of the gallery.
 
@@ -156,6 +161,7 @@ def rank(
         query_classes: `(N,)`, class codes.
         gallery_classes: `(M,)`, class codes, increasing.
         query_in_gallery: `(N,)`, where each query itself is in the gallery; `None` if none is.
+        furthest: The largest rank of a first item that matters.
     """
     begins = np.searchsorted(gallery_classes, query_classes, side="left")
     ends = np.searchsorted(gallery_classes, query_classes, side="right")
@@ -164,7 +170,6 @@ def rank(
     average_precision = np.zeros(len(query_classes))
 
     def rank_rows(rows: FloatArray, queries: range) -> None:
-        nearer = _Nearer(rows.shape[1])
         for row, query in zip(rows, queries, strict=True):
             if relevant[query] == 0:
                 continue
@@ -175,7 +180,7 @@ def rank(
                 matches = np.concatenate([matches[:itself], matches[itself + 1 :]])
             row[own] = -np.inf
             limits = matches - scores.slack(query, matches)
-            first[query], average_precision[query] = _figures(row, limits, nearer)
+            first[query], average_precision[query] = _figures(row, limits, furthest)
 
     _for_each_block(scores, len(query_classes), len(gallery_classes), rank_rows)
     return Ranking(first, average_precision, relevant)
@@ -200,66 +205,71 @@ def _for_each_block(
             list(pool.map(lambda part: work(*part), parts))
 
 
-class _Nearer:
-    """Compares a row with a limit in memory that is used again."""
-
-    def __init__(self, gallery: int) -> None:
-        self._is_nearer = np.empty(gallery, dtype=bool)
-
-    def count(self, row: FloatArray, limit: Any) -> int:
-        return int(np.count_nonzero(np.greater_equal(row, limit, out=self._is_nearer)))
-
-    def scores(self, row: FloatArray, limit: Any) -> FloatArray:
-        """Those of a row that reach the limit, increasing."""
-        return np.sort(row[np.greater_equal(row, limit, out=self._is_nearer)])
-
-
-def _figures(others: FloatArray, limits: FloatArray, nearer: _Nearer) -> tuple[int, float]:
+def _figures(others: FloatArray, limits: FloatArray, furthest: int) -> tuple[int, float]:
     """The rank of the first match, and the average precision among the first R items.
+
+    The j-th match has rank j + (number of others nearer than it). Only others that come before a
+    match of a rank within R matter, and they are few: what remains is to find them fast.
 
     Args:
         others: `(M,)`, the scores of the other classes; `-inf` at the rest.
         limits: `(R,)`, one per match: an item of another class from there on is nearer.
-        nearer: What compares them.
+        furthest: The largest rank of the first match that has to be right.
     """
     relevant = len(limits)
-    nearest_other = others.max()
-    if limits.min() > nearest_other:
-        return 1, 1.0
-    nearest = limits.max()
-    first = 1 + (nearer.count(others, nearest) if nearest <= nearest_other else 0)
-    if first > relevant:
-        return first, 0.0
     limits = np.sort(limits)[::-1]
-    reach = _reach(others, limits, first - 1, nearer)
-    between = nearer.scores(others, limits[reach])
-    found = np.arange(1, reach + 2)
-    ranks = found + len(between) - np.searchsorted(between, limits[: reach + 1], side="left")
-    precisions = (found / ranks)[ranks <= relevant]
-    return first, float(precisions.sum()) / relevant
+    look = _by_sample if relevant >= _MANY else _by_columns
+    limits, scores = look(others, limits, max(furthest, relevant))
+    if not len(limits):
+        return furthest + 1, 0.0
+    count = np.arange(1, len(limits) + 1)
+    # The scores are put between the limits, and not the other way round: mostly they are fewer.
+    beaten_from = len(limits) - np.searchsorted(limits[::-1], scores, side="right")
+    ranks = count + np.cumsum(np.bincount(beaten_from, minlength=len(limits)))[: len(limits)]
+    within = np.searchsorted(ranks, relevant, side="right")
+    return int(ranks[0]), float((count[:within] / ranks[:within]).sum()) / relevant
 
 
-def _reach(others: FloatArray, limits: FloatArray, before_first: int, nearer: _Nearer) -> int:
-    """A match from which on no other has a rank within R, soon after the last one that has.
+def _by_columns(
+    others: FloatArray, limits: FloatArray, furthest: int
+) -> tuple[FloatArray, FloatArray]:
+    """The limits of matches of a rank up to the furthest, if there are, and what scores reach them.
 
-    The j-th match has rank j + (number of others nearer than it), which grows with j: doubling and
-    then halving steps find the place, each with one comparison of the row.
+    The others are laid out as a table. A column whose largest score reaches a limit has at least
+    one score that does, so that few columns are left to look into.
     """
-    relevant = len(limits)
-    within, reach, rank = 0, 0, 1 + before_first
-    while reach < relevant - 1 and rank <= relevant:
-        within, reach = reach, min(2 * reach + 1, relevant - 1)
-        rank = reach + 1 + nearer.count(others, limits[reach])
-    while rank > relevant + relevant // 4 + 64:
-        middle = (within + reach) // 2
-        if middle == within:
-            return within
-        middle_rank = middle + 1 + nearer.count(others, limits[middle])
-        if middle_rank <= relevant:
-            within = middle
-        else:
-            reach, rank = middle, middle_rank
-    return reach
+    width = len(others) // _HEIGHT
+    table, rest = others[: width * _HEIGHT].reshape(_HEIGHT, width), others[width * _HEIGHT :]
+    largest = table.max(axis=0)
+    reaching = width - np.searchsorted(np.sort(largest), limits)
+    able = np.searchsorted(np.arange(1, len(limits) + 1) + reaching, furthest, side="right")
+    if able == 0:
+        return limits[:0], limits[:0]
+    limit = limits[able - 1]
+    scores = np.sort(np.append(table[:, np.flatnonzero(largest >= limit)], rest))
+    return limits[:able], scores[np.searchsorted(scores, limit) :]
+
+
+def _by_sample(
+    others: FloatArray, limits: FloatArray, furthest: int
+) -> tuple[FloatArray, FloatArray]:
+    """The limits of matches of a rank up to the furthest, if there are, and what scores reach them.
+
+    A sample of the others says about where the rank is a little more; if it was too few, more are
+    taken.
+    """
+    sample = np.sort(others[::_STRIDE])
+    places = np.arange(_PLACES) * (len(limits) - 1) // (_PLACES - 1)
+    ranks = places + 1 + _STRIDE * (len(sample) - np.searchsorted(sample, limits[places]))
+    enough = furthest + furthest // 16 + _STRIDE
+    place = min(int(np.searchsorted(ranks, enough)), _PLACES - 1)
+    while True:
+        reach = int(places[place])
+        # Gathering by numbers takes half as long as by booleans.
+        scores = others[np.flatnonzero(others >= limits[reach])]
+        if reach + 1 + len(scores) > furthest or place == _PLACES - 1:
+            return limits[: reach + 1], np.sort(scores)
+        place = min(place + 4, _PLACES - 1)
 
 
 def directions(vectors: FloatArray) -> FloatArray:

@@ -126,6 +126,7 @@ def retrieval_report(
         classes,
         searched_classes[order],
         np.argsort(order) if gallery is None else None,
+        furthest=max(ks),
     )
     kept = ranking.relevant > 0
     if not kept.any():

@@ -8,7 +8,13 @@ from typing import Any, Literal, Self, get_args
 from lossmith import distances
 from lossmith.core import Loss, get
 from lossmith.losses import contrastive, supervised_contrastive
-from lossmith.siamese.trainable_losses import check_label_of_same, check_loss, margins_of
+from lossmith.siamese.trainable_losses import (
+    check_label_of_same,
+    check_loss,
+    margins_of,
+    own_distance,
+    own_distances,
+)
 
 EncoderName = Literal["default", "lab"]
 Pairing = Literal["batch", "balanced", "lab"]
@@ -51,8 +57,8 @@ class TrainingSettings:
         seed: Of initial weights, batches, pairs and the split of the data.
 
     Raises:
-        ValueError: If a value is outside its range, loss and pairing do not fit each other, or the
-            distance can never reach the loss' margin.
+        ValueError: If a value is outside its range, loss and pairing do not fit each other, the
+            loss compares by another distance, or the distance can never reach the loss' margin.
     """
 
     encoder: EncoderName
@@ -118,6 +124,12 @@ class TrainingSettings:
     def _check_loss(self) -> None:
         check_loss(self.loss, trained_on="items" if self.pairing == "batch" else "pairs")
         check_label_of_same(self.loss)
+        for own in own_distances(self.loss):
+            if own != self.distance:
+                raise ValueError(
+                    f"{self.loss!r} compares by the distance {own}, and the network by "
+                    f"{self.distance}: let both be the same."
+                )
         unit_length = self.embedding_size if self.encoder == "default" else None
         for margin in margins_of(self.loss):
             distances.get(self.distance).check_margin(margin, unit_length)
@@ -128,7 +140,8 @@ def settings_for(items: int, preset: Preset = "default", **given: Any) -> Traini
 
     The preset `"default"` is made for the best network in a given time: small data get more epochs
     and smaller batches. A loss of pair labels gets balanced pairs in place of class-labelled
-    batches. The preset `"lab"` is the course's: its network, its pairs and its optimizer.
+    batches, and the distance is that of the loss, if it has one of its own. The preset `"lab"` is
+    the course's: its network, its pairs and its optimizer.
 
     Args:
         items: The number of training items.
@@ -156,6 +169,7 @@ def settings_for(items: int, preset: Preset = "default", **given: Any) -> Traini
     loss = given.get("loss", values["loss"])
     if isinstance(loss, Loss) and loss.targets != values["loss"].targets:
         values |= _FOR_PAIRS if loss.targets == "pair" else {"pairing": "batch"}
+    values["distance"] = own_distance(loss) or values["distance"]
     return TrainingSettings(**values | given)
 
 

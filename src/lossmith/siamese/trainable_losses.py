@@ -105,6 +105,18 @@ def _with_parts(loss: Any) -> Iterator[Any]:
                 yield from _with_parts(value)
 
 
+def own_distance(loss: Any) -> Any:
+    """The distance by which a loss itself compares embeddings, `None` if it has no choice of it."""
+    return next(iter(own_distances(loss)), None)
+
+
+def own_distances(loss: Any) -> list[Any]:
+    """The distances by which a loss, and those that it is made of, compare embeddings."""
+    losses = (each for each in _with_parts(loss) if isinstance(each, Loss))
+    found = (each.hyperparameters.get("distance") for each in losses)
+    return [distance for distance in found if distance is not None]
+
+
 def is_from_keras(loss: Any) -> bool:
     """Whether a loss is one of Keras' own, all of which compare values."""
     kind = loss if inspect.isfunction(loss) else type(loss)

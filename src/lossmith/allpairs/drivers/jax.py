@@ -102,6 +102,14 @@ def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
     return mask & ((start + offsets)[:, None] != columns[None, :])
 
 
+def smallest(array: Any, start: Any, offsets: Any) -> Any:
+    """The smallest entry of each row, those aside where row and column are one."""
+    if start is None:
+        return jnp.min(array, axis=1)
+    others = clear_diagonal(jnp.ones_like(array, dtype=bool), start, offsets)
+    return jnp.min(jnp.where(others, array, jnp.inf), axis=1)
+
+
 def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tuple[Any, Any, Any]:
     """The number that a formula of a block gives, what comes with it, and the derivative."""
     (value, extra), slope = jax.value_and_grad(formula, has_aux=True)(block)

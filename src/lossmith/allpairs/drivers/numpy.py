@@ -75,6 +75,14 @@ def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
     return mask & ((start + offsets)[:, None] != np.arange(mask.shape[1])[None, :])
 
 
+def smallest(array: Any, start: Any, offsets: Any) -> Any:
+    """The smallest entry of each row, those aside where row and column are one."""
+    if start is None:
+        return array.min(axis=1)
+    others = clear_diagonal(np.ones_like(array, dtype=bool), start, offsets)
+    return np.where(others, array, np.inf).min(axis=1)
+
+
 def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tuple[Any, Any, Any]:
     """Refused: NumPy has no derivatives."""
     raise NotImplementedError(

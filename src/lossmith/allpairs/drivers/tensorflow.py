@@ -105,6 +105,14 @@ def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
     return mask & ((start + offsets)[:, None] != columns[None, :])
 
 
+def smallest(array: Any, start: Any, offsets: Any) -> Any:
+    """The smallest entry of each row, those aside where row and column are one."""
+    if start is None:
+        return tf.reduce_min(array, axis=1)
+    others = clear_diagonal(tf.ones_like(array, dtype=tf.bool), start, offsets)
+    return tf.reduce_min(tf.where(others, array, array.dtype.max), axis=1)
+
+
 def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tuple[Any, Any, Any]:
     """The number that a formula of a block gives, what comes with it, and the derivative."""
     with tf.GradientTape() as tape:

@@ -88,6 +88,21 @@ def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
     return mask
 
 
+def smallest(array: Any, start: Any, offsets: Any) -> Any:
+    """The smallest entry of each row, those aside where row and column are one."""
+    if start is None:
+        return array.amin(dim=1)
+    if torch.compiler.is_compiling():
+        others = clear_diagonal(torch.ones_like(array, dtype=torch.bool), start, offsets)
+        return torch.where(others, array, torch.inf).amin(dim=1)
+    diagonal = array.diagonal(start)
+    kept = diagonal.clone()
+    diagonal.fill_(torch.inf)
+    found = array.amin(dim=1)
+    diagonal.copy_(kept)
+    return found
+
+
 def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tuple[Any, Any, Any]:
     """The number that a formula of a block gives, what comes with it, and the derivative."""
     if torch.compiler.is_compiling():

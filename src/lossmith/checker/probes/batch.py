@@ -36,8 +36,35 @@ def probe_rows(context: Context) -> Iterator[Finding]:
         )
     elif context.scalar:
         yield from _scalar(context)
+    elif _normalises_over_the_rows(context):
+        yield rules.finding(
+            rules.WRONG_AXIS,
+            "A number added to the scores of one class in every row leaves the loss as it is, and "
+            "one added to all scores of a row changes it: the softmax runs over the samples "
+            "instead of the classes.",
+            evidence,
+            consequence="each sample competes with the others of its batch, and the classes of a "
+            "sample do not compete at all",
+            remedy="normalise over the last axis, `ops.log_softmax(y_pred, axis=-1)`",
+            severity=context.directed,
+        )
     elif not context.rowwise:
         yield from _coupled(context)
+
+
+def _normalises_over_the_rows(context: Context) -> bool:
+    """Whether a loss of logits sees no shift of a column and does see one of a row."""
+    problem = context.problem
+    several = "categorical" in problem.kind and problem.kind.endswith("logits")
+    if not several or context.rowwise or not context.random.finite:
+        return False
+    steps = np.linspace(-1.0, 1.5, problem.y_pred.size, dtype="float32")
+    by_column, by_row = (
+        context.evaluator.reduced(problem.y_true, problem.y_pred + shift).scalar
+        for shift in (steps[: problem.y_pred.shape[1]], steps[:ROWS, None])
+    )
+    here = context.random.scalar
+    return close(by_column, here, 1e-5) and not close(by_row, here, 1e-3)
 
 
 def _scalar(context: Context) -> Iterator[Finding]:
@@ -125,7 +152,7 @@ def _coupled(context: Context) -> Iterator[Finding]:
     problem, whole = context.problem, context.random
     if not whole.finite_value:
         return
-    natural = problem.coupled or context.declared_batchwise
+    natural = context.declared_batchwise or (problem.coupled and not _mixes_rows(context))
     grown = [] if natural or context.reduction == "sum" else list(_grown(context))
     if grown:
         yield from grown
@@ -142,6 +169,11 @@ def _coupled(context: Context) -> Iterator[Finding]:
         else f"{_PER_SAMPLE}; or declare `batchwise=True` if the whole batch is meant",
         severity="information" if natural else "warning",
     )
+
+
+def _mixes_rows(context: Context) -> bool:
+    """Whether each image has a value of its own, which yet depends on the other images."""
+    return context.problem.kind == "segmentation" and not context.scalar
 
 
 def _grown(context: Context) -> Iterator[Finding]:
@@ -262,6 +294,8 @@ def probe_ranks(context: Context) -> Iterator[Finding]:
     if not problem.one_label_per_row:
         y, p = y[:, :1], p[:, :1]
         usual = context.evaluator.reduced(y, p)
+    if p.shape[1] == 1 and np.any(context.random.slopes) and not np.any(usual.slopes):
+        return  # a softmax over a single column is 1 whatever stands there
     other = y[:, 0] if y.ndim == 2 else y[:, None]
     seen = context.evaluator.reduced(other, p)
     if seen.ran and usual.finite_value and not close(seen.scalar, usual.scalar, 1e-3):

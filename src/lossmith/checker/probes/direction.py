@@ -120,7 +120,9 @@ def probe_floor(context: Context) -> Iterator[Finding]:
     if problem.kind not in ("regression", "boxes", "sequence") or context.settings.adversarial:
         return
     perfect = problem.perfect
-    if perfect is None or any(map(scan.is_smoothed_quantile, scan.scans(context))):
+    if perfect is None or sees_order_only(context):
+        return
+    if any(map(scan.is_smoothed_quantile, scan.scans(context))):
         return
     rng = np.random.default_rng(context.settings.seed + 1)
     best = context.evaluator.reduced(problem.y_true, perfect)
@@ -244,7 +246,7 @@ def probe_descent(context: Context) -> Iterator[Finding]:
             evidence,
             consequence="training ends with a loss of about 0 and a model that is wrong",
             remedy="take the mean of the loss of each error, not the loss of the mean error",
-            severity=context.directed,
+            severity=context.directed if problem.kind == "regression" else "warning",
         )
 
 
@@ -254,7 +256,7 @@ def _floor_missed(
     gain = context.random.scalar - floor
     reached = np.isfinite(floor) and gain > 1e-3 and last - floor < 2e-3 * gain
     return bool(
-        context.problem.kind == "regression"
+        context.problem.kind in ("regression", "sequence")
         and reached
         and after.mean() > 0.5 * before.mean()
         and not is_scale_free(context)
@@ -303,11 +305,36 @@ def _distances(context: Context, p: np.ndarray) -> np.ndarray:
         return np.abs(to_prediction(p, "sigmoid") - y)
     if kind == "plus_minus":
         return to_prediction(-y * p, "sigmoid")
+    if kind == "regression" and sees_order_only(context):
+        return _disorder(y.ravel(), p.ravel())
     if kind == "regression" and is_scale_free(context):
         return np.abs(_normalised(p) - _normalised(y))
     if kind == "regression" and _is_shift_free(context):
         return np.abs((p - p.mean()) - (y - y.mean()))
     return np.abs(p - problem.ideal(y))
+
+
+def sees_order_only(context: Context) -> bool:
+    """Whether of the targets only their order counts, as in a loss of a ranking."""
+    problem = context.problem
+    if problem.kind != "regression":
+        return False
+    if "order only" not in context.memo:
+        y = problem.y_true
+        stretched, bent, reversed_ = (
+            context.evaluator.reduced(other.astype("float32"), problem.y_pred).scalar
+            for other in (3 * y + 1, np.sign(y) * y**2, y[::-1])
+        )
+        here = context.random.scalar
+        same = close(stretched, here, 1e-5) and close(bent, here, 1e-5)
+        context.memo["order only"] = same and not close(reversed_, here)
+    return bool(context.memo["order only"])
+
+
+def _disorder(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """For each pair of targets how far their predictions are from standing in their order."""
+    order = np.sign(y[:, None] - y[None])
+    return to_prediction(-order * (p[:, None] - p[None]), "sigmoid")[order != 0]
 
 
 def _normalised(rows: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from lossmith.checker import rules
 from lossmith.checker.context import Context
 from lossmith.checker.evaluate import Observation
-from lossmith.checker.report import Finding
+from lossmith.checker.probes.scan import is_scale_free
+from lossmith.checker.report import Finding, Severity
 from lossmith.checker.targets import Case
 
 _SPREADS = "one such batch makes every weight of the model NaN, and training never recovers"
@@ -41,7 +42,7 @@ def _value_fails(seen: Observation, case: Case) -> bool:
 
 
 def _is_rare(context: Context, case: Case) -> bool:
-    if case.role == "rare":
+    if case.role == "rare" or (case.name == "both zero" and is_scale_free(context)):
         return True
     coupled = not context.rowwise and not context.averages_rows
     return case.name == "one row" and coupled
@@ -63,8 +64,17 @@ def _value_finding(context: Context, cases: list[Case]) -> Finding:
         evidence,
         consequence=_SPREADS,
         remedy=_remedy(cases),
-        severity="warning" if rare or infinite_only else "error",
+        severity=_severity_of_infinite(context) if infinite_only else _severity(rare),
     )
+
+
+def _severity(rare: bool) -> Severity:
+    return "warning" if rare else "error"
+
+
+def _severity_of_infinite(context: Context) -> Severity:
+    """The cost of a score that is too large for `exp`: the hazard of every parametric survival."""
+    return "information" if context.problem.kind == "survival" else "warning"
 
 
 def _gradient_finding(context: Context, cases: list[Case]) -> Finding:
@@ -77,7 +87,7 @@ def _gradient_finding(context: Context, cases: list[Case]) -> Finding:
         evidence,
         consequence=_SPREADS,
         remedy=_remedy(cases),
-        severity="warning" if rare else "error",
+        severity=_severity(rare),
     )
 
 

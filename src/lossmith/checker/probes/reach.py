@@ -118,8 +118,8 @@ def _wanted(kind: str, shape: Shape) -> str:
     columns = shape[-1]
     if "categorical" in kind and columns == 1:
         return f"{kind} targets call for a column for each class: over one, softmax is always 1"
-    if kind == "pair" and not (len(shape) == 3 and shape[1] == 2):
-        return "two embeddings for each pair are (N, 2, D)"
+    if kind in ("pair", "views") and not (len(shape) == 3 and shape[1] == 2):
+        return f"two embeddings for each {'pair' if kind == 'pair' else 'item'} are (N, 2, D)"
     if kind == "embedding" and len(shape) != 2:
         return "an embedding for each sample is (N, D)"
     if kind == "boxes" and columns not in (4, None):

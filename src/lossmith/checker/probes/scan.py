@@ -31,7 +31,9 @@ def scans(context: Context) -> list[Scan]:
     """The curves that a loss of a regression has; none if the loss is free of scale."""
     if "scans" not in context.memo:
         found: list[Scan | None] = []
-        if context.problem.kind == "regression" and not is_scale_free(context):
+        problem = context.problem
+        known = problem.kind == "regression" and problem.perfect is not None
+        if known and not is_scale_free(context):
             found = [_scan(context, target) for target in _targets(context)]
         context.memo["scans"] = [scan for scan in found if scan is not None]
     return list(context.memo["scans"])

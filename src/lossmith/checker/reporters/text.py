@@ -122,14 +122,22 @@ def _curve(curve: Curve) -> Iterator[RenderableType]:
     yield Text(axis, "dim")
 
 
-def _card(report: Report) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for style in ("dim", "", "dim"):
-        table.add_column(style=style, overflow="fold")
-    for name, row in report.card.rows.items():
-        note = "; ".join(part for part in (row.measured_on, row.note) if part)
-        table.add_row(name.replace("_", " "), Text(_short(row.value)), Text(note))
-    return table
+def _card(report: Report) -> Group:
+    """The measured properties; what several of them were measured on is said once."""
+    width = max(len(name) for name in report.card.rows)
+    parts: list[RenderableType] = []
+    for shared, rows in report.card.by_ground():
+        if shared:
+            parts.append(Text(f"on {shared}:", "dim"))
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(style="dim", min_width=width)
+        for style in ("", "dim"):
+            table.add_column(style=style, overflow="fold")
+        for name, row in rows:
+            note = "; ".join(part for part in ("" if shared else row.measured_on, row.note) if part)
+            table.add_row(name.replace("_", " "), Text(_short(row.value)), Text(note))
+        parts.append(table)
+    return Group(*parts)
 
 
 def _summary(reports: Sequence[Report], refused: Mapping[str, str]) -> Text:

@@ -1,0 +1,79 @@
+"""The function that a closure was made in, and the closure it makes of other arguments."""
+
+import ast
+import inspect
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def parameters(function: types.FunctionType) -> frozenset[str] | None:
+    """The names of all parameters of the functions around `function`; `None` if not known.
+
+    What a closure reads and is not among them was computed in its factory.
+    """
+    factory = _factory(function)
+    if factory is not None:
+        return frozenset(inspect.signature(factory).parameters)
+    try:
+        lines, _ = inspect.findsource(function)
+        tree = ast.parse("".join(lines))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    around = list(_around(tree, function.__code__.co_firstlineno))
+    return frozenset(argument.arg for node in around for argument in _arguments(node)) or None
+
+
+def remade(
+    function: types.FunctionType, known: Mapping[str, Any], changes: Mapping[str, Any]
+) -> types.FunctionType | None:
+    """What the factory makes of other arguments; `None` if it is not within reach.
+
+    It is trusted only if it makes `function` again of what is `known` of its arguments.
+    """
+    factory = _factory(function)
+    if factory is None:
+        return None
+    wanted = inspect.signature(factory).parameters
+    arguments = {name: value for name, value in known.items() if name in wanted}
+    if not changes.keys() <= wanted.keys():
+        return None
+    try:
+        again = factory(**arguments)
+    except Exception:  # a factory is anybody's code
+        return None
+    if not isinstance(again, types.FunctionType) or again.__code__ is not function.__code__:
+        return None
+    if _numbers(again) != _numbers(function):
+        return None
+    made: types.FunctionType = factory(**{**arguments, **changes})
+    return made
+
+
+def _factory(function: types.FunctionType) -> types.FunctionType | None:
+    """The function of the module whose own code holds that of `function`."""
+    name, separator, rest = function.__qualname__.partition(".<locals>.")
+    if not separator or "." in name or "." in rest:
+        return None
+    found = function.__globals__.get(name)
+    if not inspect.isfunction(found) or function.__code__ not in found.__code__.co_consts:
+        return None
+    return found
+
+
+def _numbers(function: types.FunctionType) -> dict[str, Any]:
+    known = inspect.getclosurevars(function).nonlocals
+    return {name: value for name, value in known.items() if isinstance(value, int | float | str)}
+
+
+def _around(tree: ast.AST, line: int) -> Iterator[_Function]:
+    for node in ast.walk(tree):
+        if isinstance(node, _Function) and node.lineno < line <= (node.end_lineno or 0):
+            yield node
+
+
+def _arguments(node: _Function) -> list[ast.arg]:
+    spec = node.args
+    return [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]

@@ -1,0 +1,131 @@
+"""The models of a sweep: made by the user's function, compiled anew, all of one shape."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lossmith.core import Loss, backend
+from lossmith.core.backend import keras
+from lossmith.sweeping.runs import Weights
+from lossmith.sweeping.settings import Settings
+
+
+class Start(NamedTuple):
+    """The values of all variables before the first step."""
+
+    trainable: Weights
+    others: Weights
+    optimizer: Weights
+    generator: Any
+    """What layers draw from, where that is no variable."""
+
+
+def make(settings: Settings, loss: Loss, seed: int, swept: Any = None) -> Any:
+    """One more model, compiled with an optimizer of its own, and built as `fit` builds it.
+
+    Args:
+        settings: of the sweep.
+        loss: what the model is made for.
+        seed: Keras' random seed.
+        swept: what it is compiled with, if not with `loss` itself.
+
+    Raises:
+        TypeError: if `make_model` returns no Keras model.
+        ValueError: if neither it nor the user has chosen an optimizer.
+    """
+    keras.utils.set_random_seed(seed)
+    model = settings.make_model(loss)
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"sweep: make_model() must return a Keras model; got {model!r}.")
+    chosen = settings.optimizer
+    if chosen is None:
+        chosen = getattr(model, "optimizer", None)
+    if chosen is None:
+        raise ValueError(
+            "sweep: no optimizer. Compile the model in make_model(), model.compile('adam'), or "
+            "give sweep(..., optimizer='adam')."
+        )
+    model.compile(
+        optimizer=_another(chosen),
+        loss=loss if swept is None else swept,
+        weighted_metrics=settings.ranking.metrics() or None,
+        jit_compile=model.jit_compile if model.compiled else "auto",
+    )
+    model.fit(settings.batches(seed), epochs=0, verbose=0)
+    # TensorFlow leaves that to the first step; no public call builds metrics and optimizer.
+    model._symbolic_build(data_batch=settings.training.rows(slice(0, settings.batch_size)))
+    return model
+
+
+def _another(optimizer: Any) -> Any:
+    made = keras.optimizers.get(optimizer)
+    return type(made).from_config(made.get_config())
+
+
+def start_of(model: Any) -> Start:
+    """The values of the variables of a model just made, and of its optimizer."""
+    return Start(
+        _numbers(model.trainable_variables),
+        _numbers(model.non_trainable_variables),
+        _numbers(model.optimizer.variables),
+        backend.generator_state(),
+    )
+
+
+def set_back(model: Any, start: Start) -> None:
+    """The inverse of `start_of`."""
+    set_weights(model, [*start.trainable, *start.others])
+    _assign(model.optimizer.variables, start.optimizer)
+    backend.set_generator_state(start.generator)
+
+
+def weights_of(model: Any) -> Weights:
+    """The values of a model's variables, the state of its random layers included."""
+    return _numbers([*model.trainable_variables, *model.non_trainable_variables])
+
+
+def keeps_averages(model: Any) -> bool:
+    """Whether `fit` ends by putting averages of the weights in their place."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return any(each.use_ema for each in getattr(optimizer, "optimizers", [optimizer]))
+
+
+def set_weights(model: Any, weights: Weights) -> None:
+    """The inverse of `weights_of`."""
+    _assign([*model.trainable_variables, *model.non_trainable_variables], weights)
+
+
+def _assign(variables: Any, values: Weights) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _numbers(variables: Any) -> Weights:
+    return [_number(variable) for variable in variables]
+
+
+def _number(variable: Any) -> np.ndarray:
+    value = keras.ops.convert_to_tensor(variable)
+    if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
+        value = keras.ops.cast(value, "float32")
+    return np.array(keras.ops.convert_to_numpy(value))
+
+
+def check_shapes(first: Start, other: Start, seed: int) -> None:
+    """Refuse models that differ in more than the values of their variables.
+
+    Raises:
+        ValueError: naming the first variables that differ.
+    """
+    for mine, its in zip(first[:3], other[:3], strict=True):
+        shapes = [[each.shape for each in side] for side in (mine, its)]
+        if shapes[0] != shapes[1]:
+            differing = next(
+                (pair for pair in zip(*shapes, strict=False) if pair[0] != pair[1]),
+                (f"{len(shapes[0])} variables", f"{len(shapes[1])} variables"),
+            )
+            raise ValueError(
+                "sweep: make_model() must return models of one shape, which differ in their first "
+                f"weights only; it returned {differing[0]} and then, with seed {seed}, "
+                f"{differing[1]}."
+            )

@@ -1,0 +1,162 @@
+"""Sweeps that cannot be made, that diverge, and that are interrupted."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from sweeping.candidates import VALIDATION, X, linear, steep, sweep
+
+import lossmith as ls
+
+huber = ls.losses.huber
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "words"),
+    [
+        ({}, ValueError, "nothing to sweep"),
+        ({"threshold": []}, ValueError, "`threshold` has no values"),
+        ({"threshold": 1.0}, TypeError, "list of values"),
+        ({"treshold": [1.0]}, TypeError, "no hyperparameter `treshold`"),
+        ({"threshold": [1.0, -1.0]}, ValueError, "greater than 0|> 0"),
+        ({"threshold": [1.0, 1.0]}, ValueError, "twice"),
+        ({"threshold": [ls.adjustable(1.0)]}, TypeError, "fixed for each candidate"),
+    ],
+)
+def test_bad_grids(values, error, words):
+    with pytest.raises(error, match=words):
+        sweep(values=values)
+
+
+@pytest.mark.parametrize("metric", ["loss", "val_loss", "huber", huber, None])
+def test_ranking_by_the_swept_loss_is_refused(metric):
+    with pytest.raises(ValueError, match=r"(?s)cannot be ranked by huber itself.*likelihood"):
+        sweep(metric=metric)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"seeds": 3}, TypeError, "seeds"),
+        ({"seeds": ()}, ValueError, "seeds"),
+        ({"epochs": 0}, ValueError, "epochs must be 1"),
+        ({"validation_data": X}, TypeError, "validation_data must be"),
+        ({"validation_data": (X[:3], X[:2, 0])}, ValueError, r"lengths are \[3, 2\]"),
+        ({"metric": lambda y_true, y_pred: y_pred}, ValueError, "mode='max'"),
+        ({"loss": keras.losses.Huber()}, TypeError, "one of lossmith"),
+        ({"loss": ls.losses.student_t_likelihood(df=ls.learned(1.0)), "values": {"scale": [1.0]}},
+         TypeError, r"`df` of .* changes.*def make_model\(loss\)"),
+        ({"make_model": lambda: None}, TypeError, "must return a Keras model"),
+        ({"make_model": lambda: keras.Sequential([keras.layers.Dense(1)])}, ValueError,
+         "no optimizer"),
+    ],
+)  # fmt: skip
+def test_bad_arguments(arguments, error, words):
+    with pytest.raises(error, match=words):
+        sweep(**arguments)
+
+
+def test_models_that_differ_in_shape():
+    widths = itertools.count(2)
+
+    def growing():
+        layers = [keras.layers.Dense(next(widths)), keras.layers.Dense(1)]
+        return keras.Sequential([keras.Input((3,)), *layers])
+
+    with pytest.raises(ValueError, match=r"models of one shape.*\(3, 2\).*\(3, 3\)"):
+        sweep(growing, optimizer="sgd", seeds=(0, 1))
+
+
+def test_one_that_diverges_does_not_touch_the_others():
+    result = sweep(loss=steep, values={"slope": [1.0, 1e30, 0.5]}, epochs=3)
+    assert [row.status for row in result.rows] == ["finished", "diverged", "finished"]
+    assert np.isnan(result.rows[1].metric)
+    alone = sweep(loss=steep, values={"slope": [1.0, 0.5]}, epochs=3)
+    for row, other in zip(result.rows[::2], alone.rows, strict=True):
+        assert row.metric == pytest.approx(other.metric, rel=1e-5)
+    assert result.best.hyperparameters["slope"] != 1e30
+    assert result.table[-1]["status"] == "diverged"
+    with pytest.raises(ValueError, match="no model"):
+        result.model(result.rows[1])
+
+
+def test_all_diverge():
+    result = sweep(loss=steep, values={"slope": [1e29, 1e30]}, epochs=3)
+    with pytest.raises(ValueError, match="no candidate"):
+        _ = result.best
+
+
+class CtrlC:
+    """Makes models, and is interrupted at one of them."""
+
+    def __init__(self, at):
+        self.at, self.made = at, 0
+
+    def __call__(self):
+        self.made += 1
+        if self.made == self.at:
+            raise KeyboardInterrupt
+        return linear()
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_interrupted_and_resumed(tmp_path, in_folder):
+    """Each `power` has a program, and a model, of its own."""
+    values = {"power": [1, 2]}
+    folder = tmp_path / "sweep" if in_folder else None
+    with pytest.warns(RuntimeWarning, match="1 of 2 trainings"):
+        result = sweep(CtrlC(at=2), power_of_error, values, folder=folder)
+    assert result.interrupted
+    assert [row.status for row in result.rows] == ["finished", "not run"]
+    assert result.best is result.rows[0]
+    if in_folder:
+        make_model = CtrlC(at=None)
+        resumed = sweep(make_model, power_of_error, {"power": [1, 2, 3]}, folder=folder)
+        assert make_model.made == 2
+        assert [row.status for row in resumed.rows] == ["finished"] * 3
+        whole = sweep(loss=power_of_error, values={"power": [1, 2, 3]})
+        for row, expected in zip(resumed.rows, whole.rows, strict=True):
+            assert row.metric == pytest.approx(expected.metric, rel=1e-6)
+        evaluated = resumed.model(resumed.rows[0]).evaluate(*VALIDATION, verbose=0)
+        assert evaluated[1] == pytest.approx(resumed.rows[0].metric, rel=1e-5)
+
+
+@ls.loss
+def power_of_error(y_true, y_pred, *, power: int = 1):
+    """The error to a power."""
+    return keras.ops.abs(y_true - y_pred) ** power
+
+
+def test_what_has_come_to_an_end_of_its_own_is_kept(monkeypatch):
+    """Where trainings run side by side too."""
+
+    def watch(display, run, progress):
+        if progress.epochs == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("lossmith.sweeping.progress.Display.watch", watch)
+    with pytest.warns(RuntimeWarning, match="1 of 2 trainings"):
+        result = sweep(loss=steep, values={"slope": [1e30, 0.5]}, epochs=5, patience=5)
+    assert [row.status for row in result.rows] == ["diverged", "not run"]
+
+
+def test_interrupted_before_anything_has_ended():
+    with pytest.raises(KeyboardInterrupt):
+        sweep(CtrlC(at=1))
+
+
+def test_folder_of_another_sweep(tmp_path):
+    sweep(folder=tmp_path / "sweep")
+    with pytest.raises(ValueError, match="differs in epochs"):
+        sweep(folder=tmp_path / "sweep", epochs=3)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds no sweep"):
+        sweep(folder=tmp_path)
+
+
+def test_damaged_file(tmp_path):
+    sweep(folder=tmp_path)
+    next(tmp_path.glob("run-*.npz")).write_bytes(b"no archive")
+    with pytest.raises(ValueError, match="damaged"):
+        sweep(folder=tmp_path)
