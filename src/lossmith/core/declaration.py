@@ -18,6 +18,16 @@ from lossmith.core.learning import Learned
 SETTINGS = ("name", "reduction", "dtype")
 """What every loss has besides its hyperparameters."""
 
+
+class _NotGiven:
+    """The default of tensors that may be left out, as `help` shows it."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN: Any = _NotGiven()
+
 _OWN_FIELDS = ("targets", "batchwise", "aliases", "learnable", *SETTINGS)
 _PREDICTION_NAMES = frozenset(
     {"y_pred", "y_hat", "yhat", "pred", "preds", "prediction", "predictions", "output", "outputs",
