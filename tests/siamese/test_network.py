@@ -174,17 +174,6 @@ def test_a_loss_that_is_not_reduced_is_refused():
         SiameseNetwork(encoder()).compile("sgd", ls.losses.contrastive(reduction="none"))
 
 
-@pytest.mark.parametrize("size", [0, -1, 2.5])
-def test_embedding_takes_a_positive_batch_size(size):
-    with pytest.raises(ValueError, match="batch_size must be"):
-        SiameseNetwork(encoder()).embed(np.zeros((4, 6), "float32"), batch_size=size)
-
-
-def test_items_of_another_shape_are_not_embedded():
-    with pytest.raises(ValueError, match=r"takes items of shape \(N, 6\); got.*\(4, 5\)"):
-        SiameseNetwork(encoder()).embed(np.zeros((4, 5), "float32"))
-
-
 def test_a_flag_is_no_threshold():
     with pytest.raises(ValueError, match=r"threshold must be a finite number.*got True"):
         SiameseNetwork(encoder(), threshold=True)
