@@ -280,8 +280,8 @@ def huber(y_true: Any, y_pred: Any, threshold: Any) -> Any:
 def _torch_functional() -> Any:
     """`torch.nn.functional` if PyTorch runs, else `None`.
 
-    Eager PyTorch fuses nothing: a loss that has a kernel there is up to 18 times faster than its
-    formula. The compilers of the other backends fuse the formula.
+    Eager PyTorch fuses nothing: a loss that has a kernel there is faster than its formula. The
+    compilers of the other backends fuse the formula.
     """
     if keras.backend.backend() != "torch":
         return None
