@@ -218,8 +218,12 @@ def evaluate(
     run: RunArgument,
     data: DataArgument,
     pairs: Annotated[
-        Pairs, typer.Option(help="Two pairs for each image, or those of the course's lab.")
-    ] = Pairs.BALANCED,
+        Pairs | None,
+        typer.Option(
+            help="Two pairs for each image, or those of the course's lab.",
+            show_default="as RUN was tested",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a report (HTML) to this new file.")
     ] = None,
@@ -238,7 +242,7 @@ def evaluate(
         with start_up():
             from lossmith_cli.evaluate import evaluate_run
 
-        evaluate_run(run, data, pairs.value, report, as_json)
+        evaluate_run(run, data, None if pairs is None else pairs.value, report, as_json)
 
 
 @app.command()

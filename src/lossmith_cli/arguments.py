@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 
@@ -67,12 +68,26 @@ def parse_hyperparameters(assignments: Sequence[str], margin: float | None) -> d
                 f"of --set {text}."
             )
         value = _read(written)
-        if parsed.setdefault(name, value) != value:
+        if name in parsed and parsed[name] != value:
             raise ValueError(
                 f"--set {text} contradicts {name} = {parsed[name]}, which was given as well: leave "
                 "one of them out."
             )
+        parsed[name] = value
     return parsed
+
+
+def check_new_file(path: Path, what: str) -> None:
+    """Refuses a path at which no new file can be written, before anything is computed for it.
+
+    Raises:
+        FileExistsError: If there is something already.
+        FileNotFoundError: If the folder is not there.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} exists. Choose another path for the {what}.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder {path.parent} does not exist; create it first.")
 
 
 def _read(written: str) -> Any:

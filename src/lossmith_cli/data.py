@@ -152,9 +152,10 @@ class RunConfig:
                 preset=content["preset"],
                 settings=TrainingSettings.from_dict(content["settings"]),
             )
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            told = error if type(error) is ValueError else repr(error)
             raise ValueError(
-                f"{run.path / 'config.json'} is not as `lossmith train` wrote it: {error!r}."
+                f"{run.path / 'config.json'} is not as `lossmith train` wrote it: {told}"
             ) from error
 
 

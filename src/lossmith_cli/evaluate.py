@@ -5,29 +5,34 @@ from pathlib import Path
 from lossmith.datasets import LabelledImages
 from lossmith.siamese.runs import RunFolder
 from lossmith_cli import results
+from lossmith_cli.arguments import check_new_file
 from lossmith_cli.data import RunConfig, load_images_for, split
 from lossmith_cli.messages import busy_with, err, note, out
 
 
 def evaluate_run(
-    run_path: Path, source: str, pairs: results.TestPairs, report: Path | None, as_json: bool
+    run_path: Path, source: str, pairs: results.TestPairs | None, report: Path | None, as_json: bool
 ) -> None:
     """Prints the figures of a trained network on images that it was not trained on.
+
+    Without `pairs` they are those of the test that ended the training.
 
     Raises:
         ValueError: If the images have another format than those of the training.
         FileExistsError: If there is a file where the report is to go.
+        FileNotFoundError: If there is no such run, or no folder for the report.
     """
-    if report is not None and report.exists():
-        raise FileExistsError(f"{report} exists. Choose another path for the report.")
+    if report is not None:
+        check_new_file(report, "report")
     run = RunFolder.open(run_path)
     config = RunConfig.of(run)
     network = run.load_network()
     data = load_images_for(source, run, config.image_format)
     is_of_training = config.trained_on(data)
     images = _held_out(data, config) if is_of_training else _foreign(data)
+    kind = pairs or results.test_pairs_of(config.settings)
     with busy_with(f"Measuring {len(images):,} images"):
-        evaluation = results.evaluate(network, images, pairs)
+        evaluation = results.evaluate(network, images, kind, config.settings.seed)
         figures, retrieval = evaluation.report(), evaluation.retrieval()
     if as_json:
         parts = {**figures.to_dict(), "retrieval": retrieval.to_dict()}

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -39,7 +40,7 @@ def plain_errors() -> Iterator[None]:
         warnings.showwarning = _show_warning
         try:
             yield
-        except (ValueError, OSError, ModuleNotFoundError) as error:
+        except (ValueError, OSError, ImportError) as error:
             err.print(Text("Error:", "bold red"), str(error))
             raise typer.Exit(BAD_INPUT) from error
         except KeyboardInterrupt as interrupt:
@@ -47,6 +48,12 @@ def plain_errors() -> Iterator[None]:
             raise typer.Exit(INTERRUPTED) from interrupt
 
 
-def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, UserWarning):
+def _show_warning(message: Any, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
+    """Those of other libraries are for whoever writes programs with them."""
+    if issubclass(category, UserWarning) and _is_own(Path(filename)):
         note(str(message))
+
+
+def _is_own(file: Path) -> bool:
+    here = Path(__file__).parent
+    return any(file.is_relative_to(package) for package in (here, here.with_name("lossmith")))

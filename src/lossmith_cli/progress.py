@@ -1,7 +1,6 @@
 """What can be seen of a training while it runs, and how it is interrupted."""
 
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +17,6 @@ class Display(keras.callbacks.Callback):
     def __init__(self, epochs: int) -> None:
         super().__init__()
         self._epochs = epochs
-        self._started = 0.0
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -38,7 +36,6 @@ class Display(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Sets the bar back."""
-        self._started = time.perf_counter()
         self._bar.reset(
             self._task,
             total=self.params["steps"],
@@ -53,11 +50,10 @@ class Display(keras.callbacks.Callback):
         """Prints the line, unless the epoch was broken off."""
         if "val_auc" not in logs:
             return
-        seconds = time.perf_counter() - self._started
         out.print(
             f"epoch {epoch + 1:2d}/{self._epochs}  loss {logs['loss']:.4f} | validation loss "
             f"{logs['val_loss']:.4f} accuracy {logs['val_accuracy']:.4f} AUC {logs['val_auc']:.4f}"
-            f" | {seconds:.1f} s",
+            f" | {logs['seconds']:.1f} s",
         )
 
     def close(self) -> None:
@@ -68,10 +64,10 @@ class Display(keras.callbacks.Callback):
 class Interruption(keras.callbacks.Callback):
     """Ends a training after the current step once it is asked to."""
 
-    def __init__(self) -> None:
+    def __init__(self, anything_saved: bool) -> None:
         super().__init__()
         self._requested = False
-        self._anything_saved = False
+        self._anything_saved = anything_saved
 
     def request(self) -> None:
         """Asks for the end, and says what is kept."""
@@ -81,7 +77,7 @@ class Interruption(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Notes that the epochs before this one are saved."""
-        self._anything_saved = epoch > 0
+        self._anything_saved |= epoch > 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Ends the training if that was asked for."""
@@ -90,9 +86,13 @@ class Interruption(keras.callbacks.Callback):
 
 
 @contextmanager
-def stopped_by_ctrl_c() -> Iterator[Interruption]:
-    """A callback that the first Ctrl-C triggers; a second one interrupts at once."""
-    interruption = Interruption()
+def stopped_by_ctrl_c(anything_saved: bool) -> Iterator[Interruption]:
+    """A callback that the first Ctrl-C triggers; a second one interrupts at once.
+
+    Args:
+        anything_saved: Whether epochs of an earlier run are kept already.
+    """
+    interruption = Interruption(anything_saved)
     previous = signal.getsignal(signal.SIGINT)
 
     def stop(*_: Any) -> None:

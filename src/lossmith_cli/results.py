@@ -24,6 +24,7 @@ from lossmith.siamese import (
 from lossmith.siamese.distance_counts import DistanceCounts
 from lossmith.siamese.evaluation import embed_items, pair_distances
 from lossmith.siamese.figures import Estimate, VerificationReport
+from lossmith.siamese.settings import TrainingSettings
 from lossmith_cli.messages import out
 
 TestPairs = Literal["balanced", "lab"]
@@ -64,8 +65,13 @@ class Evaluation:
         return retrieval_report(self.embeddings, self.images.labels, distance=self.distance)
 
 
+def test_pairs_of(settings: TrainingSettings) -> TestPairs:
+    """The pairs that a network trained with these settings is tested on."""
+    return "lab" if settings.pairing == "lab" else "balanced"
+
+
 def evaluate(
-    network: SiameseNetwork, images: LabelledImages, kind: TestPairs, seed: int = 0
+    network: SiameseNetwork, images: LabelledImages, kind: TestPairs, seed: int
 ) -> Evaluation:
     """Embeds every image once and measures the distances of balanced pairs or the lab's."""
     make_pairs = lab_pairs if kind == "lab" else balanced_pairs

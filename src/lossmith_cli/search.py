@@ -16,6 +16,7 @@ from lossmith.files import moved_into_place
 from lossmith.siamese import SiameseNetwork
 from lossmith.siamese.gallery import Gallery, usearch_index
 from lossmith.siamese.runs import RunFolder
+from lossmith_cli.arguments import check_new_file
 from lossmith_cli.data import RunConfig, load_images_for, read_query
 from lossmith_cli.messages import note, out
 
@@ -122,10 +123,7 @@ def _check_picture(path: Path) -> None:
         raise ValueError(
             f"A picture is written as {', '.join(_PICTURES)}; {str(path)!r} has another ending."
         )
-    if path.exists():
-        raise FileExistsError(f"{path} exists. Choose another path for the picture.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"The folder {path.parent} does not exist; create it first.")
+    check_new_file(path, "picture")
 
 
 def _check_unchanged(data: LabelledImages, gallery: Gallery, run: RunFolder) -> None:

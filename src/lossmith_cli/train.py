@@ -12,6 +12,7 @@ import lossmith
 from lossmith.core import Loss
 from lossmith.core.backend import keras
 from lossmith.datasets import Split, is_folder
+from lossmith.siamese.checkpoints import Checkpoints
 from lossmith.siamese.figures import VerificationReport
 from lossmith.siamese.retrieval import RetrievalReport
 from lossmith.siamese.runs import RunFolder
@@ -161,7 +162,11 @@ def _train(
 
 
 def _fit(run: RunFolder, settings: TrainingSettings, parts: Split) -> Training:
-    with stopped_by_ctrl_c() as interruption, closing(Display(settings.epochs)) as display:
+    is_going_on = Checkpoints(run.checkpoints).progress().epochs > 0
+    with (
+        stopped_by_ctrl_c(is_going_on) as interruption,
+        closing(Display(settings.epochs)) as display,
+    ):
         return train(
             settings,
             LabelledItems(parts.train.images, parts.train.labels),
@@ -180,7 +185,7 @@ def _finish(
 ) -> tuple[VerificationReport, RetrievalReport]:
     """Chooses the threshold on the validation pairs and takes the figures of the test images."""
     network = training.network
-    kind: results.TestPairs = "lab" if settings.pairing == "lab" else "balanced"
+    kind = results.test_pairs_of(settings)
     validation = results.evaluate(network, parts.validation, "balanced", settings.seed).report()
     network.threshold = validation.best.threshold.value
     test = results.evaluate(network, parts.test, kind, settings.seed)

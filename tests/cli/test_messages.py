@@ -1,16 +1,25 @@
 """What people are told when something is not as it should be."""
 
 import json
+import re
 import shutil
 import signal
 import threading
+import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import Result
+
+from lossmith.datasets import folder
+from lossmith.siamese.checkpoints import Checkpoints
+from lossmith_cli.messages import plain_errors
+from lossmith_cli.progress import stopped_by_ctrl_c
 
 Command = Callable[..., Result]
 
@@ -138,6 +147,7 @@ def test_a_stretched_image_is_told_of(
         (["--margin", "1", "--set", "margin=2"], "--set margin=2 contradicts margin = 1.0"),
         (["--set", "factor=1", "--set", "factor=2"], "--set factor=2 contradicts factor = 1"),
         (["--set", "distance=cosine"], "write --distance cosine"),
+        (["--set", "margin=NaN"], "`margin` must be a finite number > 0; got nan"),
     ],
 )
 def test_contradictions_are_refused(
@@ -291,4 +301,57 @@ def test_a_loss_that_cannot_train_on_these_pairs_is_refused(
 ) -> None:
     result = lossmith("train", digits, "--out", tmp_path / "run", *FAST, "--set", assignment)
     assert message in refused(result)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.backend_free
+def test_only_warnings_of_ones_own_are_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    with plain_errors():
+        warnings.simplefilter("always")
+        warnings.warn_explicit("about a picture", UserWarning, folder.__file__, 1)
+        warnings.warn_explicit("The use of x.T is deprecated", UserWarning, np.__file__, 1)
+    assert capsys.readouterr().err == "Note: about a picture\n"
+
+
+def test_the_time_of_the_training_is_that_of_its_epochs(
+    tmp_path: Path, lossmith: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, waited = Checkpoints.save, []
+
+    def slow_save(*arguments: Any) -> None:
+        save(*arguments)
+        waited.append(100)
+
+    clock = time.perf_counter
+    monkeypatch.setattr(Checkpoints, "save", slow_save)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + sum(waited))
+    for name in ("cat", "dog"):
+        save_images(tmp_path / "data" / name, 10)
+    result = lossmith("train", tmp_path / "data", "--out", tmp_path / "run", *FAST)
+    assert result.exit_code == 0, result.stderr
+    (epoch,) = re.findall(r"\| ([0-9.]+) s$", result.stdout, re.MULTILINE)
+    (training,) = re.findall(r"Trained in ([0-9]+) s", result.stdout)
+    assert float(epoch) == pytest.approx(float(training), abs=0.6)
+
+
+@pytest.mark.backend_free
+@pytest.mark.parametrize("anything_saved", [False, True])
+def test_ctrl_c_before_an_epoch_says_whether_any_is_kept(
+    anything_saved: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stopped_by_ctrl_c(anything_saved):
+        signal.raise_signal(signal.SIGINT)
+    said = capsys.readouterr().err
+    assert ("complete epochs are kept" in said) == anything_saved
+    assert ("no epoch is complete yet" in said) != anything_saved
+
+
+@pytest.mark.backend_free
+def test_data_without_a_name_are_refused(
+    tmp_path: Path, lossmith: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat", "dog"):
+        save_images(tmp_path / name, 10)
+    assert "name of the data is empty" in refused(lossmith("train", "", "--out", "run", *FAST))
     assert not (tmp_path / "run").exists()

@@ -1,5 +1,6 @@
 """What does not wait for Keras, and Ctrl-C while it is being imported."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,3 +71,18 @@ def test_the_choices_are_those_that_the_settings_know() -> None:
     assert [*arguments.Preset] == [*get_args(settings.Preset)] == [*get_args(settings.EncoderName)]
     assert [*arguments.Distance] == [*get_args(distances.Name)]
     assert [*arguments.Pairs] == [*get_args(results.TestPairs)]
+
+
+@pytest.mark.backend_free
+def test_a_backend_that_is_not_installed_is_told_in_one_line() -> None:
+    code = "import sys; sys.argv[1:] = ['list']; from lossmith_cli import main; main()"
+    blocked = f"import sys; sys.modules['openvino'] = None; {code}"
+    ended = subprocess.run(
+        [sys.executable, "-c", blocked],
+        env=os.environ | {"KERAS_BACKEND": "openvino", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == "Error: KERAS_BACKEND is 'openvino', and openvino is not installed.\n"

@@ -202,6 +202,29 @@ def test_a_class_with_a_reserved_field():
                 return y_true - y_pred
 
 
+def test_a_default_of_a_kind_that_cannot_be_saved():
+    def curved(y_true, y_pred, *, curve=ops.square):
+        return curve(y_true - y_pred)
+
+    with pytest.raises(TypeError, match="`curve` must be of a kind that can be saved"):
+        ls.loss(curved)()
+
+
+@pytest.mark.parametrize("held", ["alone", "in a list"])
+def test_a_variable_of_a_loss_is_refused(held):
+    class Trained(ls.Loss):
+        def __init__(self, held="alone"):
+            super().__init__()
+            scale = keras.Variable(1.0)
+            self.scale = scale if held == "alone" else [scale]
+
+        def call(self, y_true, y_pred):
+            return y_true - y_pred
+
+    with pytest.raises(TypeError, match=r"`scale` is a keras.Variable.*ith.learned.*adjustable"):
+        Trained(held)
+
+
 def test_a_class_without_a_formula():
     class Empty(ls.Loss):
         pass

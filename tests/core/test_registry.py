@@ -57,6 +57,11 @@ def test_unknown_names():
         ls.get("hubert")
     with pytest.raises(ValueError, match=r"'HUBER'. Did you mean 'Huber'"):
         ls.get("HUBER")
+    for config in ({"class_name": "Hubert", "config": {}}, {"registered_name": "lossmith>Hubert"}):
+        with pytest.raises(ValueError, match=r"No loss is called '.*Hubert'. Did you mean 'Huber'"):
+            ls.get(config)
+    with pytest.raises(ValueError, match="No loss is called 'Nope'"):
+        ls.get({"class_name": "Nope", "config": {}})
 
 
 @pytest.mark.parametrize(

@@ -171,3 +171,34 @@ class TestNamed:
 def write_idx(path, values):
     sizes = struct.pack(f">{values.ndim}I", *values.shape)
     path.write_bytes(gzip.compress(bytes([0, 0, 8, values.ndim]) + sizes + values.tobytes()))
+
+
+@pytest.mark.parametrize("cut", [0, 5, 30, -4])
+def test_a_file_that_was_cut_off_is_named(cut, tmp_path):
+    path = tmp_path / "images.gz"
+    write_idx(path, np.arange(200, dtype=np.uint8).reshape(2, 10, 10))
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ValueError, match=r"images\.gz is not a complete IDX file"):
+        read_idx(path)
+
+
+def test_a_damaged_or_missing_file_is_named(tmp_path):
+    path = tmp_path / "images.gz"
+    write_idx(path, np.arange(200, dtype=np.uint8))
+    content = bytearray(path.read_bytes())
+    content[20] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not a complete IDX file"):
+        read_idx(path)
+    with pytest.raises(FileNotFoundError, match=r"none\.gz is missing; install"):
+        read_idx(tmp_path / "none.gz")
+
+
+def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
+    def fail():
+        raise Exception("URL fetch failure on https://example.org: None -- no route to host")
+
+    monkeypatch.setattr(named, "DEBIAN_FASHION_MNIST", tmp_path / "not installed")
+    monkeypatch.setattr("keras.datasets.fashion_mnist.load_data", fail)
+    with pytest.raises(OSError, match=r"no route to host.*dataset-fashion-mnist.*copy the folder"):
+        load("fashion-mnist")

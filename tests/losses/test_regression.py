@@ -133,3 +133,19 @@ def test_log_cosh_keeps_its_digits():
     expected = np.log1p(2 * np.sinh(errors / 2) ** 2)
     values = losses.log_cosh.values(np.zeros(120, "float32"), errors.astype("float32"))
     np.testing.assert_allclose(np.asarray(values), expected, rtol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "error"),
+    [(1e30, 1e10), (1e30, 1e-10), (3e38, 1e15), (1e20, 1e19), (1e19, 1e19), (1e10, 1e25),
+     (1.0, 1e35), (1e-3, 1e5), (1e-3, 1e4), (2.0, 3.0), (2.0, 1e-6), (1e-20, 1.0)],
+)  # fmt: skip
+def test_pseudo_huber_is_finite_where_its_value_is(threshold, error):
+    ratio = np.longdouble(error) / np.longdouble(threshold)
+    root = np.sqrt(1 + ratio**2)
+    expected = np.longdouble(error) ** 2 / (1 + root)
+    loss = losses.pseudo_huber(threshold=threshold)
+    errors = np.array([error, -error])
+    np.testing.assert_allclose(values(loss, errors), float(expected), rtol=1e-6)
+    steepest = float(error / root)
+    np.testing.assert_allclose(slope(loss, errors), [steepest, -steepest], rtol=1e-6)

@@ -216,3 +216,16 @@ class TestSharedItems:
     def test_refuses_items_that_do_not_fit(self, items):
         with pytest.raises(ValueError, match=r"items must be integers of shape \(2, 2\)"):
             verification_report([0.1, 0.2], [1, 0], items=items)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"resamples": 50.5}, r"resamples must be a whole number. Received: 50.5"),
+        ({"false_accept_rates": 0.1}, r"sequence of rates, such as \(0.01, 0.001\). Received: 0.1"),
+        ({"false_accept_rates": "0.1"}, "sequence of rates"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        verification_report([0.1, 0.2, 0.3], [1, 0, 1], **settings)

@@ -105,6 +105,36 @@ def test_a_margin_out_of_reach_is_refused_where_the_two_meet():
     SiameseNetwork(encoder()).compile("sgd", ls.losses.contrastive(margin=2.5))
 
 
+OUT_OF_REACH = ls.losses.contrastive(margin=3.0)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        0.5 * OUT_OF_REACH,
+        0.5 * OUT_OF_REACH + ls.losses.contrastive(margin=1.0),
+        ls.uncertainty_weighted(OUT_OF_REACH),
+        ls.uncertainty_weighted(0.5 * OUT_OF_REACH),
+    ],
+    ids=["weighted", "sum", "uncertainty", "both"],
+)
+def test_a_margin_inside_of_another_loss_is_seen(loss):
+    with pytest.raises(ValueError, match="at most 2"):
+        SiameseNetwork(encoder(), "cosine").compile("sgd", loss)
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [lambda loss: 0.5 * loss, lambda loss: ls.losses.contrastive + loss, ls.uncertainty_weighted],
+    ids=["weighted", "sum", "uncertainty"],
+)
+def test_a_label_of_0_for_same_inside_of_another_loss_is_seen(combine):
+    network = SiameseNetwork(encoder())
+    network.compile("sgd", combine(ls.losses.contrastive(same=0)))
+    with pytest.raises(ValueError, match="have label 1 for same"):
+        network.fit(ls.siamese.AlignedPairs(*pairs(16)))
+
+
 def test_an_encoder_that_is_built_by_its_first_batch():
     a, b, same = pairs(8)
     late = keras.Sequential([layers.Dense(4), layers.UnitNormalization()])
@@ -142,6 +172,11 @@ def test_a_loss_with_0_for_same_is_for_labels_of_ones_own():
 def test_a_loss_that_is_not_reduced_is_refused():
     with pytest.raises(ValueError, match="training needs one number"):
         SiameseNetwork(encoder()).compile("sgd", ls.losses.contrastive(reduction="none"))
+
+
+def test_a_flag_is_no_threshold():
+    with pytest.raises(ValueError, match=r"threshold must be a finite number.*got True"):
+        SiameseNetwork(encoder(), threshold=True)
 
 
 def test_a_list_of_items_is_refused():

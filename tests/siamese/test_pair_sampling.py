@@ -91,6 +91,10 @@ class TestBalancedPairs:
             ([1, 2, 3], "class with at least two items.*3 classes"),
             ([[0, 1], [1, 0]], r"shape \(N,\).*\(2, 2\)"),
             ([0.0, float("nan"), 1.0], "NaN at position 1"),
+            (np.array(["2020-01-01", "2021-01-01", "NaT"], "datetime64[D]"), "NaT at position 2"),
+            (np.array(["a", None, "b"], dtype=object), "None at position 1"),
+            (np.array(["a", "b", np.nan], dtype=object), "nan at position 2"),
+            (np.array(["a", 1, "b"], dtype=object), "can be sorted.*int and str"),
         ],
     )
     def test_refuses_labels_that_make_no_pairs(self, labels, message):

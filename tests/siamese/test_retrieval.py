@@ -1,6 +1,7 @@
 """Recall@k and MAP@R against plain loops over sorted neighbours, and scikit-learn's search."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -239,3 +240,19 @@ def test_what_cannot_be_evaluated_is_refused(arguments, message):
     valid = {"embeddings": [[0.0], [1.0]], "labels": [0, 0]}
     with pytest.raises(ValueError, match=message):
         retrieval_report(**(valid | arguments))
+
+
+@pytest.mark.parametrize("tile", [1, 7, 64, 2**14])
+def test_manhattan_distances_need_no_other_library(tile, monkeypatch):
+    monkeypatch.setattr(_ranking, "_TILE", tile)
+    for name in ("sklearn", "sklearn.metrics", "sklearn.metrics.pairwise", "scipy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    rng = np.random.default_rng(0)
+    queries, gallery = rng.normal(size=(23, 5)).astype("float32"), rng.normal(size=(31, 5))
+    scores = _ranking.ManhattanScores(queries, gallery)
+    block = np.empty((20, 31))
+    scores.write(slice(3, 23), block)
+    expected = [[np.abs(query - item).sum() for item in gallery] for query in queries[3:]]
+    np.testing.assert_allclose(-block, expected, rtol=1e-12)
+    report = retrieval_report([[0.0], [0.1], [1.0], [1.1]], [0, 0, 1, 1], distance="manhattan")
+    assert report.map_at_r.value == 1.0

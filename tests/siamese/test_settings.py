@@ -64,6 +64,12 @@ def test_the_pairing_follows_the_loss() -> None:
         ({"loss": ls.losses.siglip, "pairing": "lab"}, "outputs of two encoders"),
         ({"loss": ls.losses.contrastive, "pairing": "batch"}, "needs the pairing balanced or lab"),
         ({"loss": ls.losses.contrastive(margin=3.0)}, "can never be reached"),
+        ({"loss": 0.5 * ls.losses.contrastive(margin=3.0)}, "can never be reached"),
+        (
+            {"loss": ls.losses.triplet(margin=3.0) + ls.losses.supervised_contrastive},
+            "can never be reached",
+        ),
+        ({"loss": 0.5 * ls.losses.contrastive(same=0)}, "would pull the different ones together"),
         ({"loss": ls.losses.contrastive(same=0)}, "would pull the different ones together"),
         ({"loss": ls.losses.contrastive(reduction="none")}, "training needs one number"),
     ],
@@ -89,8 +95,10 @@ def test_loss_and_network_compare_by_one_distance() -> None:
     by_cosine = ls.losses.triplet(distance="cosine")
     assert settings_for(100, loss=by_cosine).distance == "cosine"
     assert settings_for(100, loss=ls.losses.nt_xent, distance="cosine").distance == "cosine"
-    with pytest.raises(ValueError, match="compares by the distance cosine, and the network by eu"):
-        settings_for(100, loss=by_cosine, distance="euclidean")
+    assert settings_for(100, loss=0.5 * by_cosine).distance == "cosine"
+    for loss in (by_cosine, 0.5 * by_cosine, ls.losses.triplet + by_cosine):
+        with pytest.raises(ValueError, match="by the distance cosine, and the network by eu"):
+            settings_for(100, loss=loss, distance="euclidean")
 
 
 @pytest.mark.parametrize("name", ["arc_face", "ProxyAnchor", "CrossBatchMemory"])

@@ -346,9 +346,7 @@ def _boxes(rng: np.random.Generator, same: int | None) -> Problem:
     y = _f32(np.concatenate([corner, corner + rng.uniform(0.3, 0.5, (ROWS, 2))], axis=1))
     p = _f32(y + rng.uniform(-0.08, 0.08, y.shape))
     apart = _f32(y + 2.0)
-    side = y.copy()
-    side[:, [0, 2]] += 0.1
-    point = y.copy()
+    side, point = _f32(y + np.asarray([0.1, 0, 0.1, 0])), y.copy()
     point[:, 2:] = point[:, :2]
     cases = (
         Case("random", y, p, "random"),

@@ -6,6 +6,7 @@ choice has to be made before Keras is imported, so every other module of lossmit
 through this one or after it.
 """
 
+import functools
 import importlib
 import importlib.util
 import json
@@ -231,9 +232,17 @@ def replica_count() -> int:
 
 def absolute(x: Any) -> Any:
     """`|x|`, with derivative 0 at 0: JAX alone gives it another."""
-    if keras.backend.backend() == "jax":
-        return keras.ops.where(keras.ops.equal(x, 0), keras.ops.zeros_like(x), keras.ops.abs(x))
-    return keras.ops.abs(x)
+    return _jax_absolute()(x) if keras.backend.backend() == "jax" else keras.ops.abs(x)
+
+
+@functools.cache
+def _jax_absolute() -> Callable[[Any], Any]:
+    """With a rule of its own: to select the 0 costs a fifth of the whole loss."""
+    import jax
+
+    absolute = jax.custom_jvp(jax.numpy.abs)
+    absolute.defjvps(lambda slope, _, x: slope * jax.numpy.sign(x))
+    return absolute
 
 
 def tilted(x: Any, right: Any, left: Any) -> Any:
@@ -271,8 +280,8 @@ def huber(y_true: Any, y_pred: Any, threshold: Any) -> Any:
 def _torch_functional() -> Any:
     """`torch.nn.functional` if PyTorch runs, else `None`.
 
-    Eager PyTorch fuses nothing: a loss that has a kernel there is up to 18 times faster than its
-    formula. The compilers of the other backends fuse the formula.
+    Eager PyTorch fuses nothing: a loss that has a kernel there is faster than its formula. The
+    compilers of the other backends fuse the formula.
     """
     if keras.backend.backend() != "torch":
         return None

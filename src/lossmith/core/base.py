@@ -14,23 +14,13 @@ from lossmith.core import hyperparameters as hp
 from lossmith.core.arithmetic import Arithmetic
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
-from lossmith.core.declaration import SETTINGS
+from lossmith.core.declaration import NOT_GIVEN, SETTINGS
 from lossmith.core.hyperparameters import Hyperparameter
 from lossmith.core.immutable import Immutable
 from lossmith.core.shapes import Targets
 from lossmith.core.state import LossState
 
 _SHOWN_NAME = "_shown_name"
-
-
-class _NotGiven:
-    """The default of tensors that may be left out, as `help` shows it."""
-
-    def __repr__(self) -> str:
-        return "<not given>"
-
-
-_NOT_GIVEN: Any = _NotGiven()
 
 
 class LossType(type(keras.losses.Loss)):  # type: ignore[misc]
@@ -134,6 +124,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     batchwise: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ()
     learnable: ClassVar[tuple[str, ...]] = ()
+    by_entry: ClassVar[bool] = False
+    """Whether each entry has a value of its own, so that `(N,)` need not become a column."""
     graded = False
     """Whether pair labels may lie between 0 and 1."""
 
@@ -209,6 +201,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             self._initialise_classic(settings)
         self.__dict__["reduction"] = reduction.canonical(self.name, self.reduction)
         self.__post_init__()
+        declaration.refuse_variables(self)
         found = {"_arrays": tracing.arrays_of(self), "_as_one_node": evaluation.as_one_node(self)}
         self.__dict__.update(found, _sealed=True)
 
@@ -271,8 +264,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
 
     def __call__(
         self,
-        y_true: Any = _NOT_GIVEN,
-        y_pred: Any = _NOT_GIVEN,
+        y_true: Any = NOT_GIVEN,
+        y_pred: Any = NOT_GIVEN,
         sample_weight: Any = None,
         *,
         mask: Any = None,
@@ -288,14 +281,12 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             TypeError: if the two are mixed, or a hyperparameter is given by position.
             ValueError: if shapes or labels do not fit, or a hyperparameter is out of range.
         """
-        if y_true is _NOT_GIVEN and y_pred is _NOT_GIVEN:
+        if y_true is NOT_GIVEN and y_pred is NOT_GIVEN:
             if sample_weight is not None or mask is not None:
                 raise TypeError(f"{self.name}: weights and masks need y_true and y_pred.")
             return self._with(changes) if changes else self
-        if changes or y_true is _NOT_GIVEN or y_pred is _NOT_GIVEN:
-            raise declaration.call_error(
-                self.name, y_true is not _NOT_GIVEN, self.declared, changes
-            )
+        if changes or y_true is NOT_GIVEN or y_pred is NOT_GIVEN:
+            raise declaration.call_error(self.name, y_true is not NOT_GIVEN, self.declared, changes)
         return evaluation.evaluate(self, y_true, y_pred, sample_weight, mask, self.reduction)
 
     def values(

@@ -18,6 +18,16 @@ from lossmith.core.learning import Learned
 SETTINGS = ("name", "reduction", "dtype")
 """What every loss has besides its hyperparameters."""
 
+
+class _NotGiven:
+    """The default of tensors that may be left out, as `help` shows it."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN: Any = _NotGiven()
+
 _OWN_FIELDS = ("targets", "batchwise", "aliases", "learnable", *SETTINGS)
 _PREDICTION_NAMES = frozenset(
     {"y_pred", "y_hat", "yhat", "pred", "preds", "prediction", "predictions", "output", "outputs",
@@ -313,6 +323,23 @@ def refuse_lookup_by_keras(cls: type, caller: types.CodeType) -> None:
             f"Keras was given the class {cls.__name__} in the place of a {_KERAS_LOOKUPS[caller]}, "
             f"which could not be saved with the model: write {cls.__name__}()."
         )
+
+
+def refuse_variables(loss: Any) -> None:
+    """Refuse a loss whose author made a variable for it: no model would train or save that.
+
+    Raises:
+        TypeError: naming the attribute, with what to write.
+    """
+    for name, value in vars(loss).items():
+        leaves = keras.tree.flatten(value) if isinstance(value, list | tuple | dict) else [value]
+        if any(isinstance(leaf, keras.Variable) for leaf in leaves):
+            raise TypeError(
+                f"{public_name(type(loss))}: `{name}` is a keras.Variable, and no model trains or "
+                "saves the variables of a loss. Make it a hyperparameter: given as "
+                "lossmith.learned(1.0) it is trained with the model, and as "
+                "lossmith.adjustable(1.0) set by hand."
+            )
 
 
 def call_error(

@@ -11,7 +11,7 @@ import numpy as np
 
 from lossmith.core import backend, reduction, registry, shapes, tracing
 from lossmith.core.backend import keras
-from lossmith.core.inputs import ADVICE_ON_OUTPUTS, Batch, prepare
+from lossmith.core.inputs import ADVICE_ON_OUTPUTS, Batch, check_numbers, prepare
 from lossmith.core.shapes import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def evaluate(
 
 def compute(loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str) -> Any:
     """Return the value of a loss whose hyperparameters are numbers or tensors."""
+    check_numbers(loss, "mask", mask)
     mask = _joint_mask(backend.mask_of(y_pred), mask)
     node = loss._as_one_node
     if node is not None and backend.compiler_looks_into(y_true, y_pred, sample_weight, mask):
@@ -124,6 +125,7 @@ def _weighting(loss: "Loss", batch: Batch, sample_weight: Any, mask: Any) -> Wei
     weights = keep = None
     dtype = tree.flatten(batch.y_pred)[0].dtype
     if sample_weight is not None:
+        check_numbers(loss, "sample_weight", sample_weight)
         weights = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
         weights = _aligned(loss, "sample_weight", weights, batch)
         keep = ops.not_equal(weights, 0)

@@ -103,14 +103,23 @@ class Hyperparameter:
             return _NUMBER
         if isinstance(self.default, numbers.Real):
             return float
-        if isinstance(self.default, str | keras.losses.Loss):
-            return type(self.default) if isinstance(self.default, str) else keras.losses.Loss
+        if isinstance(self.default, str):
+            return str
+        if isinstance(self.default, keras.losses.Loss):
+            return keras.losses.Loss
+        if not _may_be_array(self.default):
+            return type(self.default)
         return _ARRAY_AS_GIVEN if _holds_integers(self.default) else np.ndarray
 
 
 _NUMBER = int | float
 _ARRAY_AS_GIVEN = np.ndarray[Any, np.dtype[Any]]
 _ANYTHING_SAVEABLE = Union[None, bool, int, float, str, keras.losses.Loss, np.ndarray]  # noqa: UP007
+
+
+def _may_be_array(default: Any) -> bool:
+    is_array = hasattr(default, "dtype") or isinstance(default, list | tuple)
+    return is_array or np.asarray(default).dtype != np.object_
 
 
 def _holds_integers(default: Any) -> bool:

@@ -19,6 +19,8 @@ tree = keras.tree
 ADVICE_ON_OUTPUTS = (
     "Several outputs take a loss each: compile(loss=[...]) or compile(loss={name: ...})."
 )
+_ADVICE_ON_NAMES = " Names of classes become ids with np.unique(names, return_inverse=True)[1]."
+_ADVICE_ON_COMPLEX = " Give the real and the imaginary part as two entries of the last axis."
 
 
 class Batch(NamedTuple):
@@ -46,7 +48,7 @@ def prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
         missing = "y_true" if y_true is None else "y_pred"
         raise TypeError(f"{loss.name}: {missing} is None; a loss compares two tensors.")
     for what, data in (("y_true", y_true), ("y_pred", y_pred)):
-        _check_numbers(loss, what, data)
+        check_numbers(loss, what, data, _ADVICE_ON_NAMES)
     y_pred = _tensors(y_pred)
     y_true = _tensors(y_true) if tree.is_nested(y_pred) else _targets(loss, y_true)
     dtype, compute = _dtypes(loss, tree.flatten(y_pred))
@@ -66,9 +68,9 @@ def _single_tensors(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch
         y_true, y_pred = ops.expand_dims(y_true, 0), ops.expand_dims(y_pred, 0)
     if loss.targets == "value":
         y_true = shapes.align_values(loss.name, y_true, y_pred)
-        if len(shape_of(y_pred)) == 1:
+        if len(shape_of(y_pred)) == 1 and not loss.by_entry:
             y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
-        items = shape_of(y_pred)[:-1]
+        items = shape_of(y_pred)[:-1] or shape_of(y_pred)
     elif loss.targets == "class":
         y_true, y_pred = loss.align_classes(y_true, y_pred)
         items = shape_of(y_pred)[:-1]
@@ -79,7 +81,12 @@ def _single_tensors(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch
     return Batch(y_true, y_pred, entries, items, single, dtype)
 
 
-def _check_numbers(loss: "Loss", what: str, data: Any) -> None:
+def check_numbers(loss: "Loss", what: str, data: Any, advice: str = "") -> None:
+    """Refuse what no tensor of real numbers or flags can be made of.
+
+    Raises:
+        TypeError: naming what came, with the advice.
+    """
     if ops.is_tensor(data):
         return
     for leaf in tree.flatten(data):
@@ -89,15 +96,12 @@ def _check_numbers(loss: "Loss", what: str, data: Any) -> None:
             found = f"an array of {leaf.dtype} of shape {leaf.shape}"
         elif np.iscomplexobj(leaf):
             raise TypeError(
-                f"{loss.name}: {what} must hold real numbers; got complex ones. Give the real and "
-                "the imaginary part as two entries of the last axis."
+                f"{loss.name}: {what} must hold real numbers; got complex ones."
+                + (_ADVICE_ON_COMPLEX if advice else "")
             )
         else:
             continue
-        raise TypeError(
-            f"{loss.name}: {what} must hold numbers; got {found}. "
-            "Names of classes become ids with np.unique(names, return_inverse=True)[1]."
-        )
+        raise TypeError(f"{loss.name}: {what} must hold numbers; got {found}.{advice}")
 
 
 def _tensors(data: Any) -> Any:

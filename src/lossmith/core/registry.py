@@ -181,13 +181,17 @@ def _from_keras(name: str) -> Any:
     try:
         return keras.losses.get(name)
     except ValueError:
-        known = [short for cls in _classes.values() for short in _short_names(cls)]
-        close = closest(name, {*known, *dir(keras.losses)})
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise ValueError(
-            f"No loss is called {name!r}.{hint} `lossmith list` shows all; a loss of your own is "
-            "known once its module is imported."
-        ) from None
+        raise _unknown(name) from None
+
+
+def _unknown(name: str) -> ValueError:
+    known = [short for cls in _classes.values() for short in _short_names(cls)]
+    close = closest(name.rpartition(">")[2], {*known, *dir(keras.losses)})
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    return ValueError(
+        f"No loss is called {name!r}.{hint} `lossmith list` shows all; a loss of your own is "
+        "known once its module is imported."
+    )
 
 
 def _from_dict(config: dict[str, Any]) -> Any:
@@ -202,5 +206,14 @@ def _from_dict(config: dict[str, Any]) -> Any:
         )
     cls: Any = _lookup(name)
     if cls is None:
-        return keras.losses.get(config)
+        return _deserialized(name, config)
     return cls.from_config(hyperparameters)
+
+
+def _deserialized(name: str, config: dict[str, Any]) -> Any:
+    try:
+        return keras.losses.get(config)
+    except (TypeError, ValueError):
+        if hasattr(keras.losses, name):
+            raise
+        raise _unknown(name) from None

@@ -62,6 +62,8 @@ def load(
         raise ValueError(f"`image_size` is a height and a width; got {image_size!r}.")
     if channels not in (None, 1, 3):
         raise ValueError(f"`channels` is 1 (grey) or 3 (RGB); got {channels!r}.")
+    if not str(data):
+        raise ValueError("The name of the data is empty; for the current folder write '.'.")
     path = Path(data)
     if is_folder(data):
         return folder.load_folder(path, image_size, channels, memory_limit)

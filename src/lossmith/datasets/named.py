@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -47,13 +48,16 @@ def load_mnist5k() -> LabelledImages:
 
 
 def load_fashion_mnist() -> LabelledImages:
-    """Reads Fashion-MNIST from Debian's package, or has Keras download it."""
+    """Reads Fashion-MNIST from Debian's package, or has Keras download it.
+
+    Raises:
+        OSError: If it is not here and cannot be downloaded.
+        ValueError: If a file of it is damaged.
+    """
     if DEBIAN_FASHION_MNIST.is_dir():
         parts = [_read_idx_pair(DEBIAN_FASHION_MNIST, prefix) for prefix in ("train", "t10k")]
     else:
-        from keras.datasets import fashion_mnist
-
-        parts = list(fashion_mnist.load_data())
+        parts = _download_fashion_mnist()
     train, test = (
         LabelledImages(
             ArrayImages(images[..., np.newaxis], white=255),
@@ -63,6 +67,19 @@ def load_fashion_mnist() -> LabelledImages:
         for images, labels in parts
     )
     return LabelledImages(train.images, train.labels, FASHION_CLASSES, test=test)
+
+
+def _download_fashion_mnist() -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    from keras.datasets import fashion_mnist
+
+    try:
+        return list(fashion_mnist.load_data())
+    except Exception as error:  # Keras raises no other kind when a download fails
+        raise OSError(
+            f"Keras could not get Fashion-MNIST: {error!r}. Try again with an internet connection, "
+            "install Debian's package dataset-fashion-mnist, or copy the folder "
+            "~/.keras/datasets/fashion-mnist from a computer where Keras has downloaded it."
+        ) from error
 
 
 def _read_idx_pair(folder: Path, prefix: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -76,14 +93,31 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
     Two zero bytes, 8 for "unsigned bytes" and the rank are followed by the sizes as big-endian
     32-bit integers and by the values, last axis fastest.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged.
     """
-    content = gzip.decompress(path.read_bytes())
+    content = _decompressed(path)
     rank = content[3] if content[:3] == b"\x00\x00\x08" and len(content) > 3 else 0
     shape = np.frombuffer(content[4 : 4 + 4 * rank], dtype=">u4").astype(int)
     values = np.frombuffer(content[4 + 4 * rank :], dtype=np.uint8)
     if rank == 0 or len(shape) != rank or values.size != shape.prod():
-        raise ValueError(f"{path} is not a complete IDX file of bytes; install it again.")
+        raise _incomplete(path)
     return values.reshape(shape)
+
+
+def _decompressed(path: Path) -> bytes:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing; install the data set again.")
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, OSError, zlib.error) as error:
+        raise _incomplete(path) from error
+
+
+def _incomplete(path: Path) -> ValueError:
+    return ValueError(f"{path} is not a complete IDX file of bytes; install it again.")
 
 
 DATA_SETS: dict[str, Callable[[], LabelledImages]] = {

@@ -33,6 +33,8 @@ class ModifiedHuber(Loss):
     [0.25, 8.0, 0.0]
     """
 
+    by_entry = True
+
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The squared hinge of each entry, linear beyond `y f = -1`."""
         margin = ops.where(ops.equal(y_true, 0), -y_pred, y_true * y_pred)

@@ -43,6 +43,7 @@ class GaussianLikelihood(Loss):
     1.4189
     """
 
+    by_entry = True
     learnable = ("scale",)
     scale: Positive = 1.0
 
@@ -70,6 +71,7 @@ class LaplaceLikelihood(Loss):
     1.6931
     """
 
+    by_entry = True
     learnable = ("scale",)
     scale: Positive = 1.0
 
@@ -98,6 +100,7 @@ class CauchyLikelihood(Loss):
     1.8379
     """
 
+    by_entry = True
     learnable = ("scale",)
     scale: Positive = 1.0
 
@@ -131,6 +134,7 @@ class StudentTLikelihood(Loss):
     1.8379
     """
 
+    by_entry = True
     learnable = ("df", "scale")
     df: Positive = 4.0
     scale: Positive = 1.0
@@ -172,6 +176,7 @@ class GeneralAdaptive(Loss):
     1.4189
     """
 
+    by_entry = True
     learnable = ("alpha", "scale")
     alpha: AdaptiveShape = 1.0
     scale: Positive = 1.0

@@ -6,6 +6,8 @@ sample, the mean over the last axis, and takes weights and masks per sample or p
 
 from typing import Any
 
+import numpy as np
+
 from lossmith.core import Fraction, Loss, Positive, backend
 from lossmith.core.backend import absolute, keras, squared_difference, tilted
 from lossmith.core.numerics import square_root
@@ -32,6 +34,7 @@ class MeanSquaredError(Loss):
     5.0
     """
 
+    by_entry = True
     aliases = ("mse", "MSE")
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -54,6 +57,7 @@ class MeanAbsoluteError(Loss):
     2.0
     """
 
+    by_entry = True
     aliases = ("mae", "MAE")
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -115,6 +119,7 @@ class Huber(Loss):
     [0.5, 8.0]
     """
 
+    by_entry = True
     threshold: Positive = 1.0
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -144,13 +149,18 @@ class PseudoHuber(Loss):
     0.2500
     """
 
+    by_entry = True
     threshold: Positive = 1.0
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The smooth Huber loss of each entry, without cancellation at small errors."""
         error = _flat(y_pred - y_true)
         ratio = ops.clip(error / self.threshold, -1e18, 1e18)
-        values = self.threshold * error * (ratio / (1.0 + ops.sqrt(1.0 + ops.square(ratio))))
+        steepness = 1.0 + ops.sqrt(1.0 + ops.square(ratio))
+        if _square_overflows(self.threshold, error.dtype):
+            values = error * (error / steepness)
+        else:
+            values = self.threshold * error * (ratio / steepness)
         return ops.reshape(values, ops.shape(y_pred))
 
 
@@ -169,6 +179,7 @@ class LogCosh(Loss):
     0.4338
     """
 
+    by_entry = True
     aliases = ("logcosh",)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -204,6 +215,7 @@ class Quantile(Loss):
     [1.5, 0.5]
     """
 
+    by_entry = True
     aliases = ("pinball",)
     q: Fraction = 0.5
 
@@ -215,6 +227,12 @@ class Quantile(Loss):
 def _flat(error: Any) -> Any:
     # On XLA's CPU these formulas take up to twice as long over `(N, 1)` as over `(N,)`.
     return ops.reshape(error, (-1,))
+
+
+def _square_overflows(threshold: Any, dtype: Any) -> bool:
+    """Whether `threshold * error` may overflow where an error's own square does not."""
+    largest = float(np.finfo(keras.backend.standardize_dtype(dtype)).max)
+    return isinstance(threshold, float) and threshold**2 > largest
 
 
 mean_squared_error = MeanSquaredError()

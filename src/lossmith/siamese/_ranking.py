@@ -24,6 +24,8 @@ _MANY = 128
 _HEIGHT, _STRIDE, _PLACES = 64, 16, 64
 _BLOCK = 2**24
 """Scores that are in memory at once, per query of the block one for each item of the gallery."""
+_TILE = 2**14
+"""Scores that stay in the cache while the axes of their vectors are gone through."""
 
 
 class Scores(Protocol):
@@ -88,18 +90,28 @@ class ManhattanScores:
     """
 
     def __init__(self, queries: FloatArray, gallery: FloatArray) -> None:
-        self._queries, self._gallery = queries, gallery
+        self._queries = queries.astype(np.float64, copy=False)
+        self._axes = np.ascontiguousarray(gallery.T, dtype=np.float64)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float64, which scikit-learn adds up in."""
+        """float64, in which the terms are added up."""
         return np.dtype(np.float64)
 
     def write(self, queries: slice, block: FloatArray) -> None:
         """Writes the scores of some queries, the larger the nearer, to `(n, M)`."""
-        from sklearn.metrics.pairwise import manhattan_distances
-
-        np.negative(manhattan_distances(self._queries[queries], self._gallery), out=block)
+        block[:] = 0
+        rows, items = max(1, _TILE // block.shape[1]), min(_TILE, block.shape[1])
+        memory = np.empty((rows, items))
+        for row in range(0, len(block), rows):
+            some = self._queries[queries][row : row + rows]
+            for item in range(0, block.shape[1], items):
+                tile = block[row : row + rows, item : item + items]
+                terms = memory[: tile.shape[0], : tile.shape[1]]
+                for axis, entries in enumerate(self._axes[:, item : item + items]):
+                    np.subtract(some[:, axis, np.newaxis], entries, out=terms)
+                    np.abs(terms, out=terms)
+                    np.subtract(tile, terms, out=tile)
 
     def slack(self, query: int, scores: FloatArray) -> FloatArray:
         """None: the terms are added up in the same order for every item."""

@@ -19,6 +19,8 @@ def check_intervals(confidence: float, resamples: int) -> None:
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be in (0, 1). Received: {confidence}.")
+    if not isinstance(resamples, int | np.integer) or isinstance(resamples, bool):
+        raise ValueError(f"resamples must be a whole number. Received: {resamples!r}.")
     needed = math.ceil(2 / (1 - confidence) - 1e-9)
     if resamples < needed:
         raise ValueError(

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from lossmith import distances
 from lossmith.core.backend import keras
+from lossmith.siamese.inputs import check_items, item_shapes
+from lossmith.siamese.pair_sampling import positive_number
 from lossmith.siamese.pairs import Items, checked_length
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -27,7 +29,8 @@ def embed_items(encoder: Any, items: Items, batch_size: int = 256) -> FloatArray
         `(N, D)`.
 
     Raises:
-        ValueError: If there are no items.
+        ValueError: If there are no items, they have another shape than the encoder takes, or the
+            batch size is not positive.
         TypeError: If they cannot be indexed by an array, as a list cannot.
 
     Example:
@@ -39,16 +42,15 @@ def embed_items(encoder: Any, items: Items, batch_size: int = 256) -> FloatArray
     item_count = checked_length("x", items)
     if item_count == 0:
         raise ValueError("There are no items to embed.")
-    starts = range(0, item_count, batch_size)
+    size = positive_number("batch_size", batch_size)
+    wanted = item_shapes(encoder)
     everything = np.arange(item_count)
-    return np.concatenate(
-        [
-            keras.ops.convert_to_numpy(
-                encoder.predict_on_batch(np.asarray(items[everything[start : start + batch_size]]))
-            )
-            for start in starts
-        ]
-    )
+    embeddings = []
+    for start in range(0, item_count, size):
+        batch = np.asarray(items[everything[start : start + size]])
+        check_items(batch, wanted)
+        embeddings.append(keras.ops.convert_to_numpy(encoder.predict_on_batch(batch)))
+    return np.concatenate(embeddings)
 
 
 def pair_distances(

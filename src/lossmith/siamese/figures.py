@@ -248,6 +248,11 @@ def _check_settings(
 ) -> None:
     if threshold is not None and not 0 <= threshold < math.inf:
         raise ValueError(f"threshold must be finite and not negative. Received: {threshold}.")
+    if isinstance(false_accept_rates, str) or np.ndim(false_accept_rates) != 1:
+        raise ValueError(
+            "false_accept_rates must be a sequence of rates, such as (0.01, 0.001). "
+            f"Received: {false_accept_rates!r}."
+        )
     for rate in false_accept_rates:
         if not 0 < rate < 1:
             raise ValueError(f"false_accept_rates must lie in (0, 1). Received: {rate}.")

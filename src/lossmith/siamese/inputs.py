@@ -86,6 +86,22 @@ def checked_pair(inputs: Any, wanted: Sequence[Shape] | None) -> tuple[Any, Any]
     return inputs[0], inputs[1]
 
 
+def check_items(items: Any, wanted: Sequence[Shape] | None) -> None:
+    """Check a batch of items for an encoder.
+
+    Args:
+        items: An array, one item per row.
+        wanted: What `item_shapes` gives for the encoder.
+
+    Raises:
+        ValueError: If the encoder takes items of another shape.
+    """
+    if wanted is not None and not _all_fit(_shapes(items), wanted):
+        raise ValueError(
+            f"The encoder takes items of shape {_listed(wanted)}; got {_described(items)}."
+        )
+
+
 def _shapes(item: Any) -> list[Shape]:
     """The shapes of the arrays in a structure; none if something in it is no array."""
     leaves = tree.flatten(item)

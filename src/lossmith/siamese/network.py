@@ -20,6 +20,7 @@ from lossmith.siamese.trainable_losses import (
     check_loss,
     is_from_keras,
     loss_named,
+    margins_of,
 )
 from lossmith.siamese.verification import VerificationScores
 
@@ -92,7 +93,8 @@ class SiameseNetwork(keras.Model):
 
     @threshold.setter
     def threshold(self, value: float | None) -> None:
-        if value is not None and not (isinstance(value, numbers.Real) and 0 <= value < math.inf):
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 <= value < math.inf):
             raise ValueError(
                 f"SiameseNetwork: threshold must be a finite number >= 0 or None; got {value!r}."
             )
@@ -287,8 +289,7 @@ class SiameseNetwork(keras.Model):
         return loss
 
     def _check_margin(self, loss: Any) -> None:
-        margin = getattr(loss, "margin", None)
-        if isinstance(margin, int | float):
+        for margin in margins_of(loss):
             self._distance.check_margin(margin, self._unit_length())
 
     def _check_embeddings(self, shape: Any) -> None:

@@ -34,7 +34,8 @@ class Classes:
         """Groups items by their labels.
 
         Raises:
-            ValueError: If `labels` is not `(N,)` or `(N, 1)`, contains NaN, or has one class only.
+            ValueError: If `labels` is not `(N,)` or `(N, 1)`, contains NaN, NaT or None, cannot be
+                sorted, or has one class only.
         """
         array = np.asarray(labels)
         if array.ndim == 2 and array.shape[1] == 1:
@@ -44,12 +45,14 @@ class Classes:
                 f"labels must have shape (N,) or (N, 1), a class per item. "
                 f"Received: shape {array.shape}."
             )
-        if array.dtype.kind == "f" and np.isnan(array).any():
+        missing = _is_missing(array)
+        if missing.any():
+            position = int(np.argmax(missing))
+            found = "NaN" if array.dtype.kind == "f" else array[position]
             raise ValueError(
-                f"labels must name a class for each item. "
-                f"Received: NaN at position {int(np.argmax(np.isnan(array)))}."
+                f"labels must name a class for each item. Received: {found} at position {position}."
             )
-        names, codes = np.unique(array, return_inverse=True)
+        names, codes = _sorted_out(array)
         if len(names) < 2:
             raise ValueError(
                 "Different pairs need items of at least two classes. "
@@ -101,6 +104,34 @@ class Classes:
         place = rng.integers(len(by_class) - size)
         place += np.where(place >= start, size, 0)
         return np.stack([by_class, by_class[place]], axis=1)
+
+
+def _is_missing(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which labels are NaN, NaT, None or another word for nothing."""
+    if labels.dtype.kind in "fmM":
+        return np.isnan(labels)
+    if labels.dtype.kind == "O":
+        return np.array([_is_nothing(label) for label in labels], dtype=bool)
+    return np.zeros(len(labels), dtype=bool)
+
+
+def _is_nothing(label: Any) -> bool:
+    try:
+        return label is None or not bool(label == label)  # NaN differs from itself
+    except (TypeError, ValueError):  # that of pandas is neither equal nor different
+        return True
+
+
+def _sorted_out(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], IntArray]:
+    try:
+        names, codes = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(
+            "labels must be of one kind that can be sorted, such as numbers or strings. "
+            f"Received: {' and '.join(kinds)}."
+        ) from error
+    return names, codes
 
 
 def classes_for_balanced_pairs(labels: npt.ArrayLike) -> Classes:
@@ -254,6 +285,18 @@ def natural_number(name: str, value: int) -> int:
         number = -1
     if number < 0:
         raise ValueError(f"{name} must be a non-negative integer. Received: {value!r}.")
+    return number
+
+
+def positive_number(name: str, value: int) -> int:
+    """`value` as a Python integer.
+
+    Raises:
+        ValueError: If it is not an integer of at least 1.
+    """
+    number = natural_number(name, value)
+    if number == 0:
+        raise ValueError(f"{name} must be positive. Received: 0.")
     return number
 
 

@@ -19,6 +19,7 @@ from lossmith.siamese.pair_sampling import (
     Pairs,
     classes_for_balanced_pairs,
     natural_number,
+    positive_number,
 )
 
 
@@ -49,9 +50,7 @@ class PairDataset(keras.utils.PyDataset):
         self._left = left
         self._right = right
         self._draw = draw
-        self._batch_size = natural_number("batch_size", batch_size)
-        if self._batch_size == 0:
-            raise ValueError("batch_size must be positive. Received: 0.")
+        self._batch_size = positive_number("batch_size", batch_size)
         self._seed = natural_number("seed", seed)
         self._epoch = natural_number("initial_epoch", initial_epoch)
         # One attribute, so that a worker never reads the pairs of two epochs.

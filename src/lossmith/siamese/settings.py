@@ -8,7 +8,13 @@ from typing import Any, Literal, Self, get_args
 from lossmith import distances
 from lossmith.core import Loss, get
 from lossmith.losses import contrastive, supervised_contrastive
-from lossmith.siamese.trainable_losses import check_label_of_same, check_loss, own_distance
+from lossmith.siamese.trainable_losses import (
+    check_label_of_same,
+    check_loss,
+    margins_of,
+    own_distance,
+    own_distances,
+)
 
 EncoderName = Literal["default", "lab"]
 Pairing = Literal["batch", "balanced", "lab"]
@@ -118,15 +124,15 @@ class TrainingSettings:
     def _check_loss(self) -> None:
         check_loss(self.loss, trained_on="items" if self.pairing == "batch" else "pairs")
         check_label_of_same(self.loss)
-        own = own_distance(self.loss)
-        if own not in (None, self.distance):
-            raise ValueError(
-                f"{self.loss!r} compares by the distance {own}, and the network by "
-                f"{self.distance}: let both be the same."
-            )
-        if self.margin is not None:
-            unit_length = self.embedding_size if self.encoder == "default" else None
-            distances.get(self.distance).check_margin(self.margin, unit_length)
+        for own in own_distances(self.loss):
+            if own != self.distance:
+                raise ValueError(
+                    f"{self.loss!r} compares by the distance {own}, and the network by "
+                    f"{self.distance}: let both be the same."
+                )
+        unit_length = self.embedding_size if self.encoder == "default" else None
+        for margin in margins_of(self.loss):
+            distances.get(self.distance).check_margin(margin, unit_length)
 
 
 def settings_for(items: int, preset: Preset = "default", **given: Any) -> TrainingSettings:

@@ -1,6 +1,7 @@
 """Which losses train a Siamese network."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from lossmith.allpairs import TwoEncoderLoss
@@ -78,18 +79,42 @@ def check_label_of_same(loss: Any) -> None:
     """Refuse a loss that takes 0 for same where the pairs are lossmith's, labelled 1 for same.
 
     Raises:
-        ValueError: If the loss would pull different pairs together.
+        ValueError: If the loss, or one that it is made of, would pull different pairs together.
     """
-    if getattr(loss, "same", 1) == 0:
-        raise ValueError(
-            f"{loss!r} takes the label 0 for same pairs, and the pairs of lossmith's data sets "
-            "have label 1 for same: it would pull the different ones together. Leave same=0 out."
-        )
+    for each in _with_parts(loss):
+        if getattr(each, "same", 1) == 0:
+            raise ValueError(
+                f"{each!r} takes the label 0 for same pairs, and the pairs of lossmith's data sets "
+                "have label 1 for same: it would pull the different ones together. Leave same=0 "
+                "out."
+            )
+
+
+def margins_of(loss: Any) -> list[float]:
+    """The margins of a loss, and of those that it is made of."""
+    margins = (getattr(each, "margin", None) for each in _with_parts(loss))
+    return [margin for margin in margins if isinstance(margin, int | float)]
+
+
+def _with_parts(loss: Any) -> Iterator[Any]:
+    """A loss, and the losses that are hyperparameters of it, such as the parts of a sum."""
+    yield loss
+    if isinstance(loss, Loss):
+        for value in loss.hyperparameters.values():
+            if isinstance(value, Loss):
+                yield from _with_parts(value)
 
 
 def own_distance(loss: Any) -> Any:
     """The distance by which a loss itself compares embeddings, `None` if it has no choice of it."""
-    return loss.hyperparameters.get("distance") if isinstance(loss, Loss) else None
+    return next(iter(own_distances(loss)), None)
+
+
+def own_distances(loss: Any) -> list[Any]:
+    """The distances by which a loss, and those that it is made of, compare embeddings."""
+    losses = (each for each in _with_parts(loss) if isinstance(each, Loss))
+    found = (each.hyperparameters.get("distance") for each in losses)
+    return [distance for distance in found if distance is not None]
 
 
 def is_from_keras(loss: Any) -> bool:

@@ -78,8 +78,8 @@ def train(
         validation: Other items, with two or more of some class.
         checkpoints: The folder of the checkpoints; made if it is not there. If it has some, they
             must come from a training with the same settings and data.
-        callbacks: Keras callbacks. They see the figures above in `logs`; one that sets
-            `model.stop_training` ends the training.
+        callbacks: Keras callbacks. They see the figures above in `logs`, and in `seconds` what the
+            epoch adds to the time of the training; one that sets `model.stop_training` ends it.
 
     Returns:
         The network and how it came about.
@@ -246,8 +246,9 @@ class _EpochKeeper(keras.callbacks.Callback):
         if self._steps_done < self._steps:
             return
         logs |= self._validation.figures(_encoder_of(self.model))
-        elapsed = time.perf_counter() - self._started
+        elapsed, before = time.perf_counter() - self._started, self.progress.seconds
         self.progress = self.progress.after_epoch(logs, elapsed)
+        logs["seconds"] = elapsed - before
         self._store.save(self.model, self.progress)
         if _ending(self.progress, self._settings) != "interrupted":
             self.model.stop_training = True
