@@ -57,6 +57,23 @@ def test_bad_arguments(arguments, error, words):
         sweep(**arguments)
 
 
+class Generated(keras.utils.PyDataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return X, X[:, 0]
+
+
+@pytest.mark.parametrize("y", [None, X[:, 0]])
+def test_batches_of_a_generator_are_refused(y):
+    with pytest.raises(TypeError, match=r"must be arrays of numbers.*got Generated"):
+        ls.sweep(
+            linear, huber, {"threshold": [1.0]}, Generated(), y,
+            validation_data=VALIDATION, metric="mae",
+        )  # fmt: skip
+
+
 def test_models_that_differ_in_shape():
     widths = itertools.count(2)
 
