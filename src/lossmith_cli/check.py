@@ -159,10 +159,25 @@ def _check_all(losses: Sequence[str], options: dict[str, Any]) -> _Outcome:
     with children_kept():
         for text in losses:
             with _noting(outcome, text, SubjectError):
-                for subject in _subjects(parse(text), options["time_limit"]):
+                for subject, declared in _subjects(parse(text), options["time_limit"]):
                     with _noting(outcome, subject.name, SubjectError, ValueError):
-                        outcome.reports.append(check_loss(subject, **options))
+                        fitting = _fitting(subject.name, declared, options)
+                        outcome.reports.append(check_loss(subject, **fitting))
     return outcome
+
+
+def _fitting(name: str, declared: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options for a loss, without a kind of target that its own declaration rules out."""
+    from lossmith.checker.settings import FITTING
+
+    target = options["target"]
+    if target is None or target in FITTING.get(declared, (target,)):
+        return options
+    _say(
+        f"Note: {name} declares targets={declared!r}, which cannot be --target {target}: it is "
+        "checked as what it declares."
+    )
+    return {**options, "target": None}
 
 
 @contextlib.contextmanager
@@ -174,19 +189,23 @@ def _noting(outcome: _Outcome, name: str, *expected: type[Exception]) -> Iterato
         outcome.refused[name] = str(error)
 
 
-def _subjects(subject: "Subject", time_limit: float) -> "list[Subject]":
-    """The losses that are named: the one, or all of a file or module."""
+def _subjects(subject: "Subject", time_limit: float) -> "list[tuple[Subject, str]]":
+    """The losses that are named: the one, or all of a file with what each declares of targets."""
     from lossmith.checker.processes import find_losses
     from lossmith.checker.settings import Settings
     from lossmith.checker.subject import SubjectError
 
     if subject.expression or subject.kind == "identifier":
-        return [subject]
+        return [(subject, "")]
     found = find_losses(subject, Settings(time_limit=time_limit))
     for entry in found:
         if entry["left_out"]:
             _say(f"Note: {subject.name}:{entry['expression']} is left out: {entry['left_out']}.")
-    chosen = [subject.at(entry["expression"]) for entry in found if not entry["left_out"]]
+    chosen = [
+        (subject.at(entry["expression"]), entry["targets"])
+        for entry in found
+        if not entry["left_out"]
+    ]
     if not chosen:
         raise SubjectError(
             f"No loss was found in {subject.name}. A loss is a function (y_true, y_pred), a "

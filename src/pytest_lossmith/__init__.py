@@ -11,6 +11,7 @@ here would import Keras, and choose its backend, before a project's conftest can
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 _MARK = "loss_check"
 _CHILDREN = pytest.StashKey[ExitStack]()
+_COLLECTED = pytest.StashKey[set[Path]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,10 +32,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
+    """Declare the marker, and collect the files of the option beside the paths that are given."""
     config.addinivalue_line(
         "markers", f"{_MARK}(*losses, **options): lossmith.check(loss, **options) has no errors"
     )
+
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        config.args += [name for name in _named(config) if name not in config.args]
+
+
+def _named(config: pytest.Config) -> Iterator[str]:
+    """The files that the option names, seen from where pytest was called."""
+    here = config.invocation_params.dir
+    for pattern in config.getoption("--check-losses"):
+        anchor = Path(pattern).anchor
+        found = (Path(anchor) if anchor else here).glob(pattern[len(anchor) :])
+        yield from (str(file) for file in sorted(found) if file.suffix == ".py")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -46,8 +60,20 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "LossFile 
     """Collect a file that matches a pattern."""
     patterns = [*parent.config.getoption("--check-losses"), *parent.config.getini("check_losses")]
     if file_path.suffix == ".py" and any(file_path.match(pattern) for pattern in patterns):
+        parent.config.stash.setdefault(_COLLECTED, set()).add(file_path)
         return LossFile.from_parent(parent, path=file_path)
     return None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fail if a pattern of the option matches no file."""
+    collected = session.config.stash.get(_COLLECTED, set())
+    for pattern in session.config.getoption("--check-losses"):
+        if not any(file.match(pattern) for file in collected):
+            raise pytest.UsageError(
+                f"--check-losses {pattern} matches no Python file that is collected: give the "
+                "pattern as seen from here, or the folder of the losses as a path as well."
+            )
 
 
 class LossFile(pytest.File):
@@ -91,19 +117,33 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     for mark in item.iter_markers(_MARK):
         if not mark.args:
             pytest.fail(f"@pytest.mark.{_MARK}(loss, ...) needs a loss.", pytrace=False)
+        _refuse_unknown(mark.kwargs)
         for loss in mark.args:
             _check(item.config, loss, mark.kwargs)
+
+
+def _refuse_unknown(options: Mapping[str, Any]) -> None:
+    """Fail with the options that there are, if one of these is none."""
+    from lossmith.checker.api import check
+
+    known = [p.name for p in signature(check).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    unknown = [name for name in options if name not in (*known, "y_true", "y_pred")]
+    if unknown:
+        pytest.fail(
+            f"@pytest.mark.{_MARK} has no option {', '.join(unknown)}; the options are those of "
+            f"lossmith.check: {', '.join(known)}.",
+            pytrace=False,
+        )
 
 
 def _check(config: pytest.Config, loss: Any, options: Mapping[str, Any]) -> None:
     """Check a loss; what is wrong is told once, without a traceback of the checker."""
     from lossmith.checker.report import LossCheckError
-    from lossmith.checker.subject import SubjectError
 
     failure = ""
     try:
         _checker(config)(loss, **options)
-    except (LossCheckError, SubjectError) as error:
+    except (LossCheckError, ValueError) as error:
         failure = str(error)
     if failure:  # outside the handler: pytest would show the error that it handles as well
         pytest.fail(failure, pytrace=False)

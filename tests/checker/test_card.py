@@ -31,6 +31,14 @@ def test_a_note_agrees_with_its_value(loss, row, value, note) -> None:
     assert "y_pred - y_true" in found.measured_on
 
 
+def test_the_card_says_with_which_hyperparameters_it_was_measured() -> None:
+    def scaled(y_true, y_pred, scale=2.5, kind="mean"):
+        return scale * ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+    card = inspect(scaled, Settings("regression", time_limit=600)).card
+    assert card.rows["measured with"].value == "scale=2.5, kind='mean'"
+
+
 def test_an_overflow_is_not_mended_by_a_guard_at_zero() -> None:
     def exponential(y_true, y_pred):
         return ops.mean(ops.exp(ops.abs(y_true - y_pred)) - 1.0, axis=-1)

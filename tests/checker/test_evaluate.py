@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lossmith.checker.evaluate import Evaluator
+from lossmith.checker.evaluate import Evaluator, words_of
 
 Y = np.asarray([[1.0], [0.0], [2.0]], "float32")
 P = np.asarray([[0.5], [1.0], [-1.0]], "float32")
@@ -82,3 +82,8 @@ def test_a_name_that_only_a_training_step_takes_compiles() -> None:
 
     for loss in (_squared, lambda y_true, y_pred: squared(y_true, y_pred)):
         assert Evaluator(loss).compiled((Y, P), (Y[:2], P[:2]))[0].ran
+
+
+def test_words_of_an_error_end_with_a_whole_word() -> None:
+    words = words_of(ValueError("one two three four"), 9)
+    assert words == "ValueError: one two …"

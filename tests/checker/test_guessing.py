@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from lossmith.checker.evaluate import Evaluator
+from lossmith.checker.guessing import choose
 from lossmith.checker.inspection import inspect
 from lossmith.checker.settings import Settings
 
@@ -140,6 +142,18 @@ def test_symmetries_tell_the_kind_of_a_wrong_loss(loss: Any, kind: str) -> None:
 def test_a_loss_of_times_and_events_is_guessed_and_left_alone() -> None:
     result = inspect(exponential_survival, Settings(time_limit=600))
     assert (result.target, serious(result)) == ("survival", [])
+
+
+def test_a_guess_is_weak_unless_a_symmetry_of_the_loss_speaks_for_it() -> None:
+    def crossentropy(y_true, y_pred):
+        p = ops.clip(y_pred, 1e-7, 1 - 1e-7)
+        return -ops.mean(y_true * ops.log(p) + (1 - y_true) * ops.log(1 - p), axis=-1)
+
+    def absolute(y_true, y_pred):
+        return ops.mean(ops.abs(y_true - y_pred), axis=-1)
+
+    assert choose(Evaluator(crossentropy), Settings()).weak
+    assert not choose(Evaluator(absolute), Settings()).weak
 
 
 def test_a_label_that_means_the_same_belongs_to_pairs() -> None:

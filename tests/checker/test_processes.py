@@ -51,6 +51,29 @@ def reads(y_true, y_pred):
     input("a number? ")
     return ops.mean(ops.square(y_true - y_pred), axis=-1)
 """
+OF_ONE_FRAMEWORK = {
+    "jax": """
+import jax.numpy as jnp
+
+
+def squared(y_true, y_pred):
+    return jnp.mean(jnp.square(y_true - y_pred), axis=-1)
+""",
+    "tensorflow": """
+import tensorflow as tf
+
+
+def squared(y_true, y_pred):
+    return tf.reduce_mean(tf.square(y_true - y_pred), axis=-1)
+""",
+    "torch": """
+import torch
+
+
+def squared(y_true, y_pred):
+    return torch.mean(torch.square(y_true - y_pred), dim=-1)
+""",
+}
 ONE = [min(installed_backends())]  # jax, the quickest to import, if it is there
 
 
@@ -74,6 +97,16 @@ def probe(losses: Path, name: str, *backends: str, time_limit: float = 60.0) -> 
 
 def codes(probed: Probed) -> list[str]:
     return [finding.rule.code for finding in probed.findings]
+
+
+def test_a_loss_of_one_framework_is_judged_in_full_on_its_backend(tmp_path: Path) -> None:
+    (own,) = ONE
+    (tmp_path / "own_losses.py").write_text(OF_ONE_FRAMEWORK[own], encoding="utf-8")
+    probed = probe(tmp_path / "own_losses.py", "squared", *installed_backends())
+    assert set(probed.results) == {own}
+    assert set(probed.missing) == {*installed_backends()} - {own}
+    assert probed.results[own].card.rows["convex"].value is True
+    assert "variants" in probed.results[own].seconds
 
 
 def test_every_installed_backend_is_seen(losses: Path) -> None:

@@ -38,6 +38,11 @@ def test_marked_and_wrong():
     pass
 
 
+@pytest.mark.loss_check(squared, taget="regression")
+def test_misspelt():
+    pass
+
+
 def test_through_the_fixture(check_loss):
     assert check_loss(squared, **OPTIONS).ok
 """
@@ -57,7 +62,7 @@ def test_losses_are_tests(tmp_path: Path) -> None:
     finished = subprocess.run(
         [
             sys.executable, "-m", "pytest", "-q", "-rA", "-p", "pytest_lossmith", "-p",
-            "no:cacheprovider", "--check-losses", "some_*.py", "some_losses.py", "test_some.py",
+            "no:cacheprovider", "--check-losses", "some_*.py", "test_some.py",
         ],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -71,10 +76,26 @@ def test_losses_are_tests(tmp_path: Path) -> None:
         "some_losses.py::steps": "FAILED",
         "test_some.py::test_marked_and_right": "PASSED",
         "test_some.py::test_marked_and_wrong": "FAILED",
+        "test_some.py::test_misspelt": "FAILED",
         "test_some.py::test_through_the_fixture": "PASSED",
     }, finished.stdout + finished.stderr
     assert "LSM201" in finished.stdout
     assert "Traceback" not in finished.stdout
     failures = [line for line in finished.stdout.splitlines() if line.startswith("FAILED ")]
-    assert all("steps: LSM201" in line for line in failures), failures
+    assert sum("steps: LSM201" in line for line in failures) == 2, failures
+    assert "loss_check has no option taget" in finished.stdout
     assert finished.stdout.count("The gradient is") == 2, finished.stdout
+
+
+def test_a_pattern_without_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text("def test_right():\n    pass\n", encoding="utf-8")
+    finished = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-q", "-p", "pytest_lossmith", "-p",
+            "no:cacheprovider", "--check-losses", "mine.py", "test_some.py",
+        ],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--check-losses mine.py matches no Python file" in finished.stderr

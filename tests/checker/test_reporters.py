@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_the_text_shows_proof_consequence_and_remedy() -> None:
         "losses.py:7",
         "not seen on torch: not installed",
         "LSM102 error gradient-not-finite  [jax]",
-        "jax, compiled perfect prediction",
+        "jax, compiled, perfect prediction",
         "Every weight becomes NaN.",
         "Guard the root.",
         "lossmith check --explain LSM102",
@@ -98,6 +99,28 @@ def test_the_last_line_says_what_was_guessed_and_what_to_write() -> None:
     assert "not decided" not in report(NOT_FINITE).verdict
     with pytest.warns(UserWarning, match="not decided"):
         report(doubted).raise_if_failed()
+
+
+def test_a_weak_guess_is_told_in_the_heading_and_is_never_simply_ok() -> None:
+    guess = replace(report(), target_weak=True)
+    shown = " ".join(text.render([guess], {}).split())
+    assert "regression (a weak guess: write target=, or --target KIND)" in shown
+    assert "1 not decided" in shown
+    assert guess.verdict.startswith("not decided: no findings")
+    assert guess.ok
+    with pytest.warns(UserWarning, match="weakly guessed"):
+        guess.raise_if_failed()
+
+
+def test_what_does_not_depend_on_the_kind_of_target_leaves_nothing_undecided() -> None:
+    saving = rules.finding(rules.NOT_LOADED, "It does not load.", severity="warning")
+    assert report(saving).verdict.startswith("ok: 1 warning")
+
+
+def test_the_advice_on_several_losses_names_one_of_them() -> None:
+    sure = replace(report(), target_inferred=False)
+    shown = " ".join(text.render([sure, report()], {}).split())
+    assert shown.endswith("write for each loss, as losses.py:root --target KIND")
 
 
 def test_a_failure_begins_with_what_is_wrong() -> None:

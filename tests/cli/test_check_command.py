@@ -50,9 +50,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         )
 
     found = [
-        {"expression": "squared", "line": 2, "left_out": ""},
-        {"expression": "absolute", "line": 6, "left_out": ""},
-        {"expression": "make", "line": 9, "left_out": "it is a factory"},
+        {"expression": "squared", "line": 2, "left_out": "", "targets": ""},
+        {"expression": "absolute", "line": 6, "left_out": "", "targets": ""},
+        {"expression": "make", "line": 9, "left_out": "it is a factory", "targets": ""},
     ]
     monkeypatch.setattr(api, "check", answer)
     monkeypatch.setattr(processes, "find_losses", lambda subject, settings: found)
@@ -90,6 +90,26 @@ def test_every_loss_of_a_file_is_checked_and_the_rest_named(
     assert [call["name"] for call in asked] == ["two_losses.py:squared", "two_losses.py:absolute"]
     assert "two_losses.py:make is left out: it is a factory" in result.stderr
     assert result.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "used"), [("regression", ["regression", None]), ("pair", ["pair", "pair"])]
+)
+def test_a_declaration_wins_over_a_target_that_cannot_fit_it(
+    losses: Path,
+    asked: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    used: list[str | None],
+) -> None:
+    found = [
+        {"expression": "squared", "line": 2, "left_out": "", "targets": ""},
+        {"expression": "absolute", "line": 6, "left_out": "", "targets": "pair"},
+    ]
+    monkeypatch.setattr(processes, "find_losses", lambda subject, settings: found)
+    result = run(losses, "--target", target)
+    assert [call["target"] for call in asked] == used
+    assert ("two_losses.py:absolute declares targets='pair'" in result.stderr) == (None in used)
 
 
 @pytest.mark.usefixtures("losses")

@@ -32,11 +32,12 @@ class CrossBatchMemory(Loss, package="lossmith.allpairs"):
     training step reads it and remembers the batch; the loss cannot also be a metric.
 
     >>> import keras
+    >>> import numpy as np
     >>> import lossmith as ls
     >>> loss = ls.losses.CrossBatchMemory(loss=ls.losses.supervised_contrastive, size=256)
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), loss.state])
     >>> model.compile("sgd", loss)
-    >>> _ = model.fit([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [0, 0], verbose=0)
+    >>> _ = model.fit(np.eye(3)[:2], np.array([0, 0]), verbose=0)
     >>> model.layers[-1].remembered()
     2
 

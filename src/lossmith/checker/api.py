@@ -11,14 +11,12 @@ import numpy as np
 from lossmith.checker import progress, rules
 from lossmith.checker.context import close
 from lossmith.checker.inspection import settle
-from lossmith.checker.processes import Probed, probe_backends, probe_here
+from lossmith.checker.processes import Probed, fastest, probe_backends, probe_here
 from lossmith.checker.report import BackendResult, Card, Evidence, Finding, Report
 from lossmith.checker.settings import FAMILIES, TARGETS, Entry, Settings, Target
 from lossmith.checker.subject import describe, name_of
 from lossmith.checker.transport import NotTransportableError
 from lossmith.core.backend import installed_backends
-
-_FASTEST_FIRST = ("torch", "tensorflow", "jax")
 
 
 def check(
@@ -87,7 +85,7 @@ def check(
     chosen = tuple(backends) if backends else tuple(installed_backends())
     codes = (*select, *ignore, *(waive or {}))
     _validate(settings, chosen, codes)
-    settings = replace(_seen_with(settings, model), thorough_on=_fastest(chosen))
+    settings = _seen_with(settings, model)
     name, probed = _probed(loss, settings, chosen)
     report = _joined(name, probed, settings)
     waivers = {**(probed.source.waivers if probed.source else {}), **(waive or {})}
@@ -107,10 +105,6 @@ def _probed(loss: Any, settings: Settings, backends: Sequence[str]) -> tuple[str
         return name_of(loss), probe_here(loss, settings, backends, str(error))
     with progress.shown(subject.name, backends) as on_done:
         return subject.name, probe_backends(subject, settings, backends, on_done)
-
-
-def _fastest(backends: Sequence[str]) -> str:
-    return next((name for name in _FASTEST_FIRST if name in backends), backends[0])
 
 
 def _validate(settings: Settings, backends: Sequence[str], codes: Iterable[str]) -> None:
@@ -171,7 +165,7 @@ def _seen_with(settings: Settings, model: Any) -> Settings:
 
 def _joined(name: str, probed: Probed, settings: Settings) -> Report:
     results = probed.results
-    first = results.get(_fastest(tuple(results))) if results else None
+    first = results.get(fastest(tuple(results))) if results else None
     findings = [finding for result in results.values() for finding in result.findings]
     findings += [*probed.findings, *_disagreements(list(results.values()), settings)]
     seconds = {
@@ -183,6 +177,7 @@ def _joined(name: str, probed: Probed, settings: Settings) -> Report:
         loss=name,
         target=first.target if first else settings.target or "unknown",
         target_inferred=first.target_inferred if first else False,
+        target_weak=first.target_weak if first else False,
         findings=tuple(settle(_merged(findings))),
         card=first.card if first else Card(),
         backends_seen=tuple(results),

@@ -25,12 +25,24 @@ _WORDS = {
 def measure(context: Context) -> Card:
     """Return the card of a loss; a property that cannot be measured is left out."""
     rows: dict[str, CardRow] = {}
-    for part in (_batch, _at_perfect, _regression, _binary, _pairs, _survival, _effects):
+    for part in (_given, _batch, _at_perfect, _regression, _binary, _pairs, _survival, _effects):
         try:
             rows.update(part(context))
         except Exception as error:  # the other rows are worth having
             rows[f"not measured ({part.__name__.strip('_')})"] = CardRow(type(error).__name__)
     return Card(rows)
+
+
+def _given(context: Context) -> Iterator[tuple[str, CardRow]]:
+    """The hyperparameters that the rows are of: with others they may be other ones."""
+    found = hyperparameters(context.evaluator.original)
+    if found:
+        words = ", ".join(f"{name}={_word(value)}" for name, value in found.items())
+        yield "measured with", CardRow(words)
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def _batch(context: Context) -> Iterator[tuple[str, CardRow]]:

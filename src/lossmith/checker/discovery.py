@@ -10,6 +10,7 @@ from typing import Any
 
 from lossmith.checker.static import takes_tensors
 from lossmith.checker.subject import Subject, import_place, required_arguments
+from lossmith.core import Loss
 from lossmith.core.backend import keras
 
 _METRIC_WORDS = frozenset(
@@ -22,12 +23,14 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 class Found:
     """Something in a module that is a loss or makes one.
 
-    `expression` is how to name it; `left_out` says why it is not checked unasked, empty if it is.
+    `expression` is how to name it; `left_out` says why it is not checked unasked, empty if it is;
+    `targets` is what a loss made with lossmith declares of its targets, empty for any other.
     """
 
     expression: str
     line: int
     left_out: str = ""
+    targets: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The entry as plain data."""
@@ -74,7 +77,7 @@ def _entries(module: ModuleType, name: str, node: ast.stmt) -> Iterator[Found]:
     if inspect.isclass(value):
         yield from _class_entry(value, name, line)
     elif isinstance(value, keras.losses.Loss):
-        yield Found(name, line)
+        yield Found(name, line, targets=_declared(value))
     elif inspect.isfunction(value) and isinstance(node, _Function):
         yield from _function_entry(value, name, node)
     elif inspect.isfunction(value) and takes_tensors(_names(value)):
@@ -86,7 +89,14 @@ def _class_entry(cls: type, name: str, line: int) -> Iterator[Found]:
         return
     required = required_arguments(cls) or []
     example = f"{name}({', '.join(f'{word}=...' for word in required)})"
-    yield Found(name, line, f"it needs arguments: name {example}" if required else "")
+    left_out = f"it needs arguments: name {example}" if required else ""
+    yield Found(name, line, left_out, _declared(cls))
+
+
+def _declared(loss: Any) -> str:
+    """What a loss, or a class of them, declares of its targets."""
+    cls = loss if inspect.isclass(loss) else type(loss)
+    return str(loss.targets) if issubclass(cls, Loss) else ""
 
 
 def _function_entry(function: Any, name: str, node: _Function) -> Iterator[Found]:

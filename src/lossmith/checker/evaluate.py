@@ -66,12 +66,15 @@ class Observation:
 
 def failed(error: BaseException) -> Observation:
     """The observation of a loss that raised."""
-    return Observation(np.full((), np.nan), None, words_of(error, 300))
+    return Observation(np.full((), np.nan), None, words_of(error, 500))
 
 
 def words_of(error: BaseException, most: int) -> str:
     """The kind of an error and what it says, on one line of at most so many characters."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"
+    words = " ".join(str(error).split())
+    if len(words) > most:
+        words = f"{words[:most].rpartition(' ')[0] or words[:most]} …"
+    return f"{type(error).__name__}: {words}"
 
 
 def attempt(look: Callable[[], Observation]) -> Observation:

@@ -14,7 +14,7 @@ def parameters(function: types.FunctionType) -> frozenset[str] | None:
 
     What a closure reads and is not among them was computed in its factory.
     """
-    factory = _factory(function)
+    factory = factory_of(function)
     if factory is not None:
         return frozenset(inspect.signature(factory).parameters)
     try:
@@ -33,7 +33,7 @@ def remade(
 
     It is trusted only if it makes `function` again of what is `known` of its arguments.
     """
-    factory = _factory(function)
+    factory = factory_of(function)
     if factory is None:
         return None
     wanted = inspect.signature(factory).parameters
@@ -52,7 +52,7 @@ def remade(
     return made
 
 
-def _factory(function: types.FunctionType) -> types.FunctionType | None:
+def factory_of(function: types.FunctionType) -> types.FunctionType | None:
     """The function of the module whose own code holds that of `function`."""
     name, separator, rest = function.__qualname__.partition(".<locals>.")
     if not separator or "." in name or "." in rest:

@@ -91,7 +91,7 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
     for kind in kinds or _JUDGED:
         tried.append(given(evaluator, settings, kind, certain=False))
         if len(kinds) == 1 or _makes_sense(tried[-1]):
-            return tried[-1]
+            return replace(tried[-1], weak=not kinds)
     running = [choice for choice in tried if choice.context is not None]
     if not kinds and not any(map(_reads_labels, running)):
         running = []
@@ -99,14 +99,14 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
     if as_survival is not None:
         return as_survival
     if running or kinds:
-        return replace((running or tried)[0], doubted=bool(running))
+        return replace((running or tried)[0], doubted=bool(running), weak=True)
     for kind in _TAKEN:
         tried.append(given(evaluator, settings, kind, certain=False))
         if tried[-1].context is not None and (kind == "views" or _reads_labels(tried[-1])):
-            return tried[-1]
+            return replace(tried[-1], weak=True)
     running = [choice for choice in tried if choice.context is not None]
     if running:
-        return replace(running[0], doubted=True)
+        return replace(running[0], doubted=True, weak=True)
     return replace(tried[0], target="unknown", findings=[_on_no_target(tried)])
 
 

@@ -10,7 +10,7 @@ import inspect
 import numbers
 import types
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -33,6 +33,34 @@ def hyperparameters(loss: Any) -> dict[str, Any]:
     if inspect.ismethod(loss) or inspect.isclass(loss) or inspect.isbuiltin(loss):
         return {}
     return _attributes(loss)
+
+
+def choices(loss: Any) -> dict[str, list[Any]]:
+    """The other values of each hyperparameter that is a flag or declared as a `Literal`."""
+    declared = _annotations(loss)
+    found: dict[str, list[Any]] = {}
+    for name, value in hyperparameters(loss).items():
+        if isinstance(value, bool):
+            found[name] = [not value]
+        elif get_origin(declared.get(name)) is Literal:
+            found[name] = [other for other in get_args(declared[name]) if other != value]
+    return found
+
+
+def _annotations(loss: Any) -> dict[str, Any]:
+    """What the arguments of a function, or of a class' `__init__`, are declared to be."""
+    if isinstance(loss, functools.partial):
+        return _annotations(loss.func)
+    holders: tuple[Any, ...] = (type(loss), type(loss).__init__)
+    if inspect.isfunction(loss):
+        holders = (*filter(None, (factories.factory_of(loss),)), loss)
+    found: dict[str, Any] = {}
+    for holder in holders:
+        try:
+            found.update(get_type_hints(holder))
+        except Exception:  # a name that is imported for type checkers only, for one
+            continue
+    return found
 
 
 def rebuild(loss: Any, **changes: Any) -> Any:

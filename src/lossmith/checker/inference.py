@@ -31,7 +31,8 @@ class Choice:
     """A kind of target, and the context made for it if the loss runs there.
 
     `seen` holds what probes found while the kind was being guessed, by their name; `doubted` says
-    that the loss makes no sense with the guess, nor with any other.
+    that the loss makes no sense with the guess, nor with any other; `weak` that no symmetry of the
+    loss speaks for the guess, only that nothing speaks against it.
     """
 
     target: str
@@ -40,6 +41,7 @@ class Choice:
     findings: list[Finding] = field(default_factory=list)
     seen: dict[str, list[Finding]] = field(default_factory=dict)
     doubted: bool = False
+    weak: bool = False
 
 
 def given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool = True) -> Choice:

@@ -13,6 +13,7 @@ from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, fast_start
 from lossmith.checker.probes import (
     batch,
+    choices,
     convention,
     direction,
     execution,
@@ -73,11 +74,12 @@ PROBES: dict[str, Probe] = {
     "domain": hyper.probe_domain,
     "identities": identities.probe_identities,
     "variants": hyper.probe_variants,
+    "choices": choices.probe_choices,
 }
 """Every probe by the name under which its time is reported, in the order they run."""
 
 _OF_INPUTS = ("LSM1", "LSM2", "LSM301", "LSM305", "LSM308", "LSM5", "LSM7")
-_SAME_EVERYWHERE = ("effect", "domain", "identities", "variants")
+_SAME_EVERYWHERE = ("effect", "domain", "identities", "variants", "choices")
 
 
 def inspect(loss: Any, settings: Settings) -> BackendResult:
@@ -126,6 +128,7 @@ def _inspect(loss: Any, settings: Settings) -> BackendResult:
         values,
         inputs,
         seconds,
+        target_weak=choice.weak,
     )
 
 

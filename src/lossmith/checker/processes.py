@@ -26,6 +26,8 @@ from lossmith.checker.wire import settings_to_json
 from lossmith.core.backend import installed_backends, keras
 
 _INSTALLED = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib"))
+_FASTEST_FIRST = ("torch", "tensorflow", "jax")
+"""Backends by how fast they run a loss many times."""
 _SAVING_ORDER = ("jax", "torch", "tensorflow")
 """Backends by how fast a fresh process imports them; a saved model is the same on all."""
 
@@ -95,6 +97,7 @@ def probe_backends(
         backends = [name for name in backends if name not in unfit]
         for name in unfit:
             on_done(name)
+        settings = replace(settings, thorough_on=fastest(backends))
         keeper = _saving_backend(backends)
         children.get("reload", keeper)
 
@@ -210,6 +213,11 @@ def _reloaded(
 def _patience(settings: Settings) -> float:
     """When a child is ended: the probes end themselves in time unless the loss does not return."""
     return 1.25 * settings.time_limit + 5.0
+
+
+def fastest(backends: Sequence[str]) -> str:
+    """The one of these backends that runs a loss many times in the least time."""
+    return next((name for name in _FASTEST_FIRST if name in backends), backends[0])
 
 
 def _saving_backend(backends: Sequence[str]) -> str:

@@ -13,8 +13,14 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from lossmith.checker.wording import card_lines, finding_lines
+
 Severity = Literal["error", "warning", "information"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "information")
+
+
+_OF_THE_KIND = ("LSM1", "LSM2", "LSM3", "LSM5", "LSM7")
+"""Groups of rules whose findings depend on the kind of target."""
 
 
 class LossCheckError(AssertionError):
@@ -138,7 +144,8 @@ class BackendResult:
     """What one process saw on one backend.
 
     `probe_values` maps the name of an input to the values of the loss and its gradient there, to
-    be compared between backends; `inputs` holds those inputs.
+    be compared between backends; `inputs` holds those inputs. `target_weak` says that the kind of
+    target was guessed and little speaks for it.
     """
 
     backend: str
@@ -149,6 +156,7 @@ class BackendResult:
     probe_values: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    target_weak: bool = False
 
     def to_json(self) -> str:
         """The result as JSON text."""
@@ -162,6 +170,7 @@ class BackendResult:
                 "probe_values": plain(self.probe_values),
                 "inputs": plain(self.inputs),
                 "seconds": dict(self.seconds),
+                "target_weak": self.target_weak,
             },
             allow_nan=False,
         )
@@ -209,7 +218,8 @@ class Report:
 
     `backends_missing` maps each backend that was not probed to the reason; `seconds` maps each
     step to the time it took; `location` is `None` if the source is not known;
-    `curves` are drawn where a picture says more.
+    `curves` are drawn where a picture says more; `target_weak` says that the kind of target was
+    guessed and little speaks for it.
     """
 
     loss: str
@@ -222,6 +232,7 @@ class Report:
     seconds: Mapping[str, float] = field(default_factory=dict)
     location: Location | None = None
     curves: tuple[Curve, ...] = ()
+    target_weak: bool = False
 
     @property
     def ok(self) -> bool:
@@ -241,9 +252,22 @@ class Report:
             finding
             for finding in self.findings
             if (finding.severity, finding.rule.severity) == ("warning", "error")
+            and finding.rule.code.startswith(_OF_THE_KIND)
             and finding.waived is None
         )
         return tuple(doubtful) if self.target_inferred and self.ok else ()
+
+    @property
+    def decided(self) -> bool:
+        """Whether the outcome does not hang on a guess of the kind of target."""
+        return not self.ok or not (self.undecided or self.target_weak)
+
+    @property
+    def kind(self) -> str:
+        """The kind of target, and how sure it is."""
+        if self.target_weak:
+            return f"{self.target} (a weak guess: write target=, or --target KIND)"
+        return f"{self.target} (guessed)" if self.target_inferred else self.target
 
     @property
     def verdict(self) -> str:
@@ -253,13 +277,15 @@ class Report:
             return f"failed: {counts}"
         if not self.target_inferred:
             return f"ok: {counts}"
-        guess = f"the kind of target was guessed, {self.target}"
-        if not self.undecided:
+        weakly = "weakly " if self.target_weak else ""
+        guess = f"the kind of target was {weakly}guessed, {self.target}"
+        if self.decided:
             return f"ok: {counts}; {guess}: write target={self.target!r}, or the right kind"
         codes = ", ".join(dict.fromkeys(finding.rule.code for finding in self.undecided))
+        doubt = f", and for that {codes} would be errors" if codes else ""
         return (
-            f"not decided: {counts}; {guess}, and for that {codes} would be errors: write "
-            f"target={self.target!r} if it is right, or the right kind"
+            f"not decided: {counts}; {guess}{doubt}: write target={self.target!r} if it is right, "
+            "or the right kind"
         )
 
     @property
@@ -293,7 +319,7 @@ class Report:
         if not self.ok:
             codes = ", ".join(dict.fromkeys(f"{f.rule.code} {f.rule.name}" for f in self.errors))
             raise LossCheckError(f"{self.loss}: {codes}\n\n{self}")
-        if self.undecided:
+        if not self.decided:
             warnings.warn(f"{self.loss}: {self.verdict}", stacklevel=2)
         return self
 
@@ -312,6 +338,7 @@ class Report:
             "loss": self.loss,
             "target": self.target,
             "target_inferred": self.target_inferred,
+            "target_weak": self.target_weak,
             "ok": self.ok,
             "verdict": self.verdict,
             "findings": [finding.to_dict() for finding in self.findings],
@@ -325,14 +352,13 @@ class Report:
 
     def __repr__(self) -> str:
         """The report as plain text."""
-        guessed = " (guessed)" if self.target_inferred else ""
         seen = ", ".join(self.backends_seen) or "no backend"
-        lines = [f"{self.loss} · {self.target}{guessed} · seen on {seen}"]
+        lines = [f"{self.loss} · {self.kind} · seen on {seen}"]
         lines += [f"not seen on {name}: {why}" for name, why in self.backends_missing.items()]
         for severity in SEVERITIES:
             for finding in self.of(severity):
-                lines += ["", *_finding_lines(finding)]
-        lines += ["", *_card_lines(self.card)]
+                lines += ["", *finding_lines(finding)]
+        lines += ["", *card_lines(self.card)]
         lines += ["", self.verdict]
         return "\n".join(lines)
 
@@ -347,52 +373,3 @@ def counted(findings: Iterable[Finding]) -> str:
         if level in found
     ]
     return ", ".join(words) or "no findings"
-
-
-def _finding_lines(finding: Finding) -> list[str]:
-    where = f" [{', '.join(finding.backends)}]" if finding.backends else ""
-    head = f"{finding.rule.code} {finding.severity} {finding.rule.name}{where}: {finding.message}"
-    lines = [head]
-    if finding.waived is not None:
-        lines.append(f"  waived: {finding.waived}")
-    if finding.evidence is not None:
-        lines += _evidence_lines(finding.evidence)
-    if finding.consequence:
-        lines.append(f"  in training: {finding.consequence}")
-    if finding.remedy:
-        lines.append(f"  mend: {finding.remedy}")
-    return lines
-
-
-def _evidence_lines(evidence: Evidence) -> list[str]:
-    shown = [
-        (name, getattr(evidence, name))
-        for name in ("y_true", "y_pred", "value", "gradient")
-        if getattr(evidence, name) is not None
-    ]
-    lines = [f"  {name} = {_short(value)}" for name, value in shown]
-    how = f"  ({evidence.backend}, {evidence.mode})"
-    return [*lines, f"{how} {evidence.note}".rstrip()]
-
-
-def _short(value: Any, width: int = 160) -> str:
-    text = json.dumps(_rounded(value)).replace('"', "")
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _card_lines(card: Card) -> list[str]:
-    width = max((len(name) for name in card.rows), default=0)
-    lines = []
-    for shared, rows in card.by_ground():
-        lines += [f"  on {shared}:"] if shared else []
-        for name, row in rows:
-            ground = f"  [{row.measured_on}]" if row.measured_on and not shared else ""
-            note = f"  {row.note}" if row.note else ""
-            lines.append(f"  {name:<{width}}  {_short(row.value)}{ground}{note}")
-    return lines

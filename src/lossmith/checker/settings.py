@@ -1,5 +1,6 @@
 """What the user says about a loss before it is checked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -23,6 +24,11 @@ Target = Literal[
     "sequence",
 ]
 TARGETS: tuple[Target, ...] = get_args(Target)
+FITTING: Mapping[str, tuple[Target, ...]] = {
+    "pair": ("distance", "pair"),
+    "class": ("embedding", "sparse_categorical", "sparse_categorical_logits"),
+}
+"""The kinds of target that a loss made with lossmith can be of, by what it declares."""
 FAMILIES = (
     "pinball", "quantile", "huber", "focal", "crossentropy", "cross_entropy", "dice", "iou",
     "jaccard", "tversky",

@@ -87,7 +87,7 @@ def check_numbers(loss: "Loss", what: str, data: Any, advice: str = "") -> None:
     Raises:
         TypeError: naming what came, with the advice.
     """
-    if ops.is_tensor(data):
+    if data is None or ops.is_tensor(data):
         return
     for leaf in tree.flatten(data):
         if isinstance(leaf, str | bytes):

@@ -1,5 +1,6 @@
 """Does every hyperparameter act, refuse nonsense, and leave the loss as right as it was?"""
 
+import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -137,14 +138,15 @@ def probe_domain(context: Context) -> Iterator[Finding]:
     original = context.evaluator.original
     if isinstance(original, Loss) or not context.random.finite_value:
         return
-    accepted, wrong = [], []
+    accepted: list[tuple[str, Any]] = []
+    wrong = []
     refused: set[str] = set()
     for name, bad in _nonsense(context):
         other = rebuilt(context, **{name: bad})
         if other is None:
             refused.add(name)
         elif other.runs(context.problem.y_true, context.problem.y_pred).ran:
-            accepted.append(f"{name}={bad!r}")
+            accepted.append((name, bad))
             if name in refused or _is_plainly_wrong(context, bad, other):
                 wrong.append(name)
     if accepted:
@@ -153,13 +155,34 @@ def probe_domain(context: Context) -> Iterator[Finding]:
         )
         yield rules.finding(
             rules.DOMAIN_UNCHECKED,
-            f"Accepted without a word: {', '.join(accepted[:4])}.",
+            "Accepted without a word: "
+            f"{', '.join(f'{name}={bad!r}' for name, bad in accepted[:4])}.",
             context.evidence(context.problem.y_true, context.problem.y_pred, context.random),
             consequence="a typing error in a hyperparameter trains a model that is wrong",
-            remedy="check in `__init__`, with `if not delta > 0: raise ValueError(...)`: unlike "
-            "`if delta <= 0` it also refuses NaN",
+            remedy=_check_to_write(context, *accepted[0]),
             severity="warning" if wrong and own_class else "information",
         )
+
+
+def _check_to_write(context: Context, name: str, bad: Any) -> str:
+    """Where to refuse a senseless value of a hyperparameter, and with which words."""
+    original = context.evaluator.original
+    is_object = isinstance(original, keras.losses.Loss)
+    made = inspect.isfunction(original) and name in original.__code__.co_freevars
+    where = "`__init__`" if is_object else "its factory" if made else "the function"
+    if isinstance(bad, str):
+        return f"check in {where}, with `if {name} not in (...): raise ValueError(...)`"
+    allowed = f"0 < {name} < 1" if _is_a_share(context, name) else f"{name} > 0"
+    return (
+        f"check in {where}, with `if not {allowed}: raise ValueError(...)`: a comparison the other "
+        "way round lets NaN pass"
+    )
+
+
+def _is_a_share(context: Context, name: str) -> bool:
+    """Whether a hyperparameter between 0 and 1 makes no sense above 1."""
+    above = rebuilt(context, **{name: 1.5}) if 0 < _numeric(context)[name] < 1 else None
+    return above is not None and _is_senseless(context, above)
 
 
 def _nonsense(context: Context) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context
-from lossmith.checker.report import Finding
+from lossmith.checker.report import Evidence, Finding
 from lossmith.checker.targets import ROWS
 
 DISTANCES = np.concatenate([np.linspace(0.02, 1.0, 25), np.linspace(1.05, 4.0, 40)])
@@ -34,16 +34,28 @@ def probe_pairs(context: Context) -> Iterator[Finding]:
             remedy=_LABELS,
             severity=context.directed,
         )
-    same = settings.same
-    if same is not None and (pulls[same] == "push" or pulls[1 - same] == "pull"):
-        yield rules.finding(
-            rules.LABEL_MEANING,
-            f"Label {same} means the same, but these pairs are pushed apart and the others "
-            "pulled together.",
-            shown,
-            consequence="the model learns the opposite: equal things end up far apart",
-            remedy="swap the two terms, or the labels",
-        )
+    if settings.same is not None and len(kinds) == 2:
+        turned = list(_turned(pulls, settings.same))
+        if turned:
+            yield _label_meaning(settings.same, turned, shown)
+
+
+def _turned(pulls: dict[int, Pull], same: int) -> Iterator[str]:
+    """What is done to pairs that are `same`, and to the others, if it is the opposite."""
+    if pulls[same] == "push":
+        yield f"pairs of label {same} are pushed apart"
+    if pulls[1 - same] == "pull":
+        yield f"pairs of label {1 - same} are pulled together"
+
+
+def _label_meaning(same: int, turned: list[str], shown: Evidence) -> Finding:
+    return rules.finding(
+        rules.LABEL_MEANING,
+        f"Label {same} means the same, but {' and '.join(turned)}.",
+        shown,
+        consequence="the model learns the opposite: equal things end up far apart",
+        remedy="swap the two terms, or the labels",
+    )
 
 
 def directions(context: Context) -> dict[int, Pull]:

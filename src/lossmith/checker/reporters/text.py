@@ -48,9 +48,8 @@ def render(reports: Sequence[Report], refused: Mapping[str, str], *, curves: boo
 def _report(report: Report, curves: bool) -> Iterator[RenderableType]:
     where = report.location
     place = f"  {shown_path(where.file)}:{where.line}" if where else ""
-    kind = f"{report.target}{' (guessed)' if report.target_inferred else ''}"
     seen = ", ".join(report.backends_seen) or "no backend"
-    yield Text.assemble((report.loss, "bold"), f"  {kind}  on {seen}", (place, "dim"))
+    yield Text.assemble((report.loss, "bold"), f"  {report.kind}  on {seen}", (place, "dim"))
     for backend, why in report.backends_missing.items():
         yield Text(f"  not seen on {backend}: {why}", "yellow")
     for severity in SEVERITIES:
@@ -96,7 +95,7 @@ def _rows(finding: Finding) -> Iterator[tuple[str, str]]:
             value = getattr(evidence, name)
             if value is not None:
                 yield name, _short(value)
-        yield "run", " ".join((f"{evidence.backend}, {evidence.mode}", evidence.note)).strip()
+        yield "run", ", ".join(filter(None, (evidence.backend, evidence.mode, evidence.note)))
     if finding.consequence:
         yield "in training", finding.consequence
     if finding.remedy:
@@ -142,7 +141,7 @@ def _card(report: Report) -> Group:
 
 def _summary(reports: Sequence[Report], refused: Mapping[str, str]) -> Text:
     failed = sum(not report.ok for report in reports)
-    undecided = sum(bool(report.undecided) for report in reports)
+    undecided = sum(not report.decided for report in reports)
     losses = f"{len(reports)} loss{'es' if len(reports) != 1 else ''} checked"
     verdicts = [f"{failed} failed"] if failed else []
     verdicts += [f"{undecided} not decided"] if undecided else []
@@ -161,5 +160,9 @@ def _on_guesses(reports: Sequence[Report]) -> str:
         return ""
     kinds = ", ".join(dict.fromkeys(report.target for report in guessed))
     codes = dict.fromkeys(f.rule.code for report in guessed for f in report.undecided)
+    weakly = "weakly " if any(report.target_weak for report in guessed) else ""
     doubt = f", and {', '.join(codes)} would be errors if that is right" if codes else ""
-    return f". The kind of target was guessed ({kinds}){doubt}: write --target KIND"
+    unsure = next((report for report in guessed if not report.decided), guessed[0])
+    advice = f"{unsure.loss} --target KIND" if len(reports) > 1 else "--target KIND"
+    each = "for each loss, as " if len(reports) > 1 else ""
+    return f". The kind of target was {weakly}guessed ({kinds}){doubt}: write {each}{advice}"

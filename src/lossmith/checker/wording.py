@@ -1,0 +1,58 @@
+"""The parts of a report as lines of plain text."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lossmith.checker.report import Card, Evidence, Finding
+
+
+def finding_lines(finding: "Finding") -> list[str]:
+    """A finding with its proof, consequence and remedy."""
+    where = f" [{', '.join(finding.backends)}]" if finding.backends else ""
+    head = f"{finding.rule.code} {finding.severity} {finding.rule.name}{where}: {finding.message}"
+    lines = [head]
+    if finding.waived is not None:
+        lines.append(f"  waived: {finding.waived}")
+    if finding.evidence is not None:
+        lines += _evidence_lines(finding.evidence)
+    if finding.consequence:
+        lines.append(f"  in training: {finding.consequence}")
+    if finding.remedy:
+        lines.append(f"  mend: {finding.remedy}")
+    return lines
+
+
+def _evidence_lines(evidence: "Evidence") -> list[str]:
+    shown = [
+        (name, getattr(evidence, name))
+        for name in ("y_true", "y_pred", "value", "gradient")
+        if getattr(evidence, name) is not None
+    ]
+    lines = [f"  {name} = {_short(value)}" for name, value in shown]
+    how = f"  ({evidence.backend}, {evidence.mode})"
+    return [*lines, f"{how} {evidence.note}".rstrip()]
+
+
+def _short(value: Any, width: int = 160) -> str:
+    text = json.dumps(_rounded(value)).replace('"', "")
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def card_lines(card: "Card") -> list[str]:
+    """The measured properties, a line each."""
+    width = max((len(name) for name in card.rows), default=0)
+    lines = []
+    for shared, rows in card.by_ground():
+        lines += [f"  on {shared}:"] if shared else []
+        for name, row in rows:
+            ground = f"  [{row.measured_on}]" if row.measured_on and not shared else ""
+            note = f"  {row.note}" if row.note else ""
+            lines.append(f"  {name:<{width}}  {_short(row.value)}{ground}{note}")
+    return lines
