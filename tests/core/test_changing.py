@@ -161,3 +161,31 @@ def test_a_function_that_was_not_imported_is_named():
     config["threshold"]["config"]["source"] = "their_module>cooling"
     with pytest.raises(ValueError, match="import `their_module`"):
         ls.losses.Huber.from_config(config)
+
+
+@ls.schedule
+def worded(step):
+    return "large"
+
+
+@ls.schedule
+def forgetful(step):
+    step + 1.0
+
+
+@ls.schedule
+def branching(step):
+    raise TypeError("A step that is traced has no truth. As backends say of an `if`.")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (worded, r"schedule\(worded\) must return a number; it returned 'large'"),
+        (forgetful, r"schedule\(forgetful\) must return a number; it returned None"),
+        (branching, r"schedule\(branching\) cannot be computed from a tensor.*ops\.where"),
+    ],
+)
+def test_schedules_that_give_no_number(source, words):
+    with pytest.raises(TypeError, match=words):
+        huber(threshold=source)

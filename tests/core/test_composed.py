@@ -93,7 +93,7 @@ def test_names_of_the_parts():
     total = huber + 2 * huber(threshold=3.0) + log_cosh(name="near")
     assert list(total.hyperparameters) == ["huber", "huber_2", "near"]
     assert [part.name for part in total.parts] == ["huber", "huber_2", "near"]
-    assert total.parts[1] == huber(threshold=3.0)
+    assert total.parts[1] == huber(threshold=3.0, reduction="none")
 
 
 def bare():
@@ -130,6 +130,23 @@ def test_a_compiled_step_and_sample_weights_through_fit():
     model.compile(optimizer="sgd", loss=TOTAL)
     model.fit(X, targets, sample_weight=keep, verbose=0)
     assert np.isfinite(model.get_weights()[0]).all()
+
+
+@pytest.mark.parametrize(
+    "weights", [None, np.arange(8, dtype="float32")], ids=["equal", "weighted"]
+)
+def test_parts_are_exact_over_unequal_batches(weights):
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    metrics = {"metrics" if weights is None else "weighted_metrics": TOTAL.parts}
+    model.compile(optimizer="sgd", loss=TOTAL, **metrics)
+    logs = model.evaluate(X, Y, sample_weight=weights, batch_size=5, return_dict=True, verbose=0)
+    error = Y - to_numpy(model(X))[:, 0]
+    near = np.abs(error) < 0.5
+    for name, values in {
+        "huber": np.where(near, error**2 / 2, 0.5 * (np.abs(error) - 0.25)),
+        "log_cosh": np.log(np.cosh(error)),
+    }.items():
+        assert logs[name] == pytest.approx(np.average(values, weights=weights), rel=1e-5)
 
 
 def test_weights_and_hyperparameters_of_parts_change():
@@ -178,7 +195,8 @@ def test_parts_that_change_are_logged(make, backend):
                        if key.startswith(f"{part.name}.") and key.endswith(f".{name}"))
             for name in part.changing
         }  # fmt: skip
-        assert figures[part.name] == pytest.approx(float(part(**values)(Y, predictions)), rel=1e-5)
+        expected = np.mean(to_numpy(part(**values)(Y, predictions)))
+        assert figures[part.name] == pytest.approx(expected, rel=1e-5)
     assert all(type(part).__name__ != "Weighted" for part in total.parts)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lossmith as ls
+from lossmith.core.ranges import Range, range_of
 
 
 def is_even(value):
@@ -68,3 +69,35 @@ def test_a_constraint_that_cannot_be_checked_is_refused_when_it_is_declared(hint
     formula.__annotations__["scale"] = hint
     with pytest.raises(TypeError, match=r"`scale` is declared with Timezone.*cannot be checked"):
         ls.loss(formula)
+
+
+@ls.loss
+def twice_bounded(
+    y_true,
+    y_pred,
+    *,
+    low: Annotated[float, at.Gt(1), at.Gt(0), at.Ge(1)] = 2.0,
+    high: Annotated[float, at.Le(3), at.Lt(3), at.Le(9)] = 2.0,
+):
+    """An error with two numbers that several bounds hold."""
+    return low * high * (y_true - y_pred)
+
+
+@pytest.mark.parametrize(("name", "bound"), [("low", 1.0), ("high", 3.0)])
+def test_the_tightest_of_several_bounds_holds_what_changes(name, bound):
+    assert range_of(twice_bounded.declared["low"].kind) == Range(lower=1.0)
+    assert range_of(twice_bounded.declared["high"].kind) == Range(upper=3.0)
+    with pytest.raises(ValueError, match=name):
+        twice_bounded(**{name: ls.learned(bound)})
+
+
+@pytest.mark.parametrize("value", [ls.learned(2.0), ls.adjustable(2.0)])
+@pytest.mark.parametrize("constraint", [at.MultipleOf(2), at.Predicate(is_even)])
+def test_what_changes_has_bounds_only(value, constraint):
+    @ls.loss(name="stepped")
+    def stepped(y_true, y_pred, *, size: Annotated[float, at.Gt(0), constraint] = 2.0):
+        return size * (y_true - y_pred)
+
+    assert stepped(size=4.0).size == 4.0
+    with pytest.raises(TypeError, match=r"`size` must be .*only bounds"):
+        stepped(size=value)

@@ -125,3 +125,26 @@ def test_what_an_init_makes_of_tensors_is_explained():
         model.layers[-1].loss(np.zeros(2), model.layers[-1](np.ones(2)))
     assert any("with tensors where hyperparameters change" in each
                for each in caught.value.__notes__)  # fmt: skip
+
+
+def test_the_input_of_a_sequential_model_keeps_dtype_and_name():
+    model = keras.Sequential(
+        [
+            keras.Input((2,), dtype="int32", name="tokens"),
+            keras.layers.Embedding(5, 3),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1),
+        ]
+    )
+    (found,) = ls.with_state(model, ADJUSTABLE).inputs
+    assert (found.dtype, found.name, found.shape) == ("int32", "tokens", (None, 2))
+
+
+def test_the_hyperparameters_of_a_model_that_is_not_built():
+    model = keras.Sequential([keras.layers.Dense(1), ADJUSTABLE.state])
+    with pytest.raises(ValueError, match=r"not there before it is built.*keras\.Input"):
+        ls.get_hyperparameters(model)
+    with pytest.raises(ValueError, match="not there before it is built"):
+        ls.set_hyperparameters(model, height=2.0)
+    model(X)
+    assert ls.get_hyperparameters(model) == {"height": 3.0}

@@ -64,6 +64,19 @@ def test_all_kinds_of_distributions():
     assert value == pytest.approx(history["val_mae"][0], rel=1e-4)
 
 
+def test_threads_wait_for_each_other():
+    wanted = objective(epochs=3)
+    study = optuna.create_study()
+    thresholds = [0.1, 0.5, 2.0, 8.0]
+    for threshold in thresholds:
+        study.enqueue_trial({"threshold": threshold})
+    study.optimize(wanted, n_trials=4, n_jobs=2)
+    for trial in study.trials:
+        alone = wanted(optuna.trial.FixedTrial(trial.params))
+        assert trial.value == pytest.approx(alone, rel=1e-5)
+    assert sorted(trial.params["threshold"] for trial in study.trials) == thresholds
+
+
 class AfterFirstEpoch(optuna.pruners.BasePruner):
     def prune(self, study, trial):
         return trial.last_step == 0

@@ -16,6 +16,7 @@ from sweeping.candidates import (
 )
 
 import lossmith as ls
+from lossmith.sweeping import Run
 
 huber = ls.losses.huber
 
@@ -197,3 +198,48 @@ def test_table_and_plot():
     np.testing.assert_allclose(
         axes.lines[0].get_ydata().astype(float), [row.metric for row in result.rows]
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (np.arange(2000.0), np.where(np.arange(2000) == 700, -1.0, np.arange(2000.0))),
+        (np.array([1.0]), np.array([1.0 + 1e-12])),
+        (np.zeros((1, 2)), np.zeros((2, 1))),
+    ],
+)
+def test_runs_with_different_arrays_are_kept_apart(first, second):
+    def address(value):
+        return Run({"costs": value}, 0, 0).address()
+
+    assert address(first) == address(first.copy()) != address(second)
+    assert address(losses_of(first)) == address(losses_of(first)) != address(losses_of(second))
+
+
+def losses_of(array):
+    return weighed(factors=array)
+
+
+@ls.loss
+def weighed(y_true, y_pred, *, factors: ls.Array = (1.0,)):
+    """An error times numbers."""
+    return keras.ops.mean(factors) * keras.ops.abs(y_true - y_pred)
+
+
+def test_a_hyperparameter_that_could_change_is_fixed_where_it_is_swept():
+    likelihood = ls.losses.general_adaptive(alpha=ls.learned(1.0), scale=ls.learned(1.0))
+
+    def make_model(loss):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1), loss.state])
+        model.compile("adam")
+        return model
+
+    result = sweep(make_model, likelihood, {"alpha": [0.5, 1.5]}, metric="loss")
+    for row in result.rows:
+        fixed = likelihood(**row.hyperparameters)
+        _, history = fit(lambda loss=fixed: make_model(loss), fixed, row.runs[0][0], epochs=2)
+        assert row.metric == pytest.approx(history["val_loss"][-1], rel=1e-4)
+    model = result.best_model
+    assert list(ls.get_hyperparameters(model)) == ["scale"]
+    found = model.evaluate(*VALIDATION, return_dict=True, verbose=0)
+    assert found["loss"] == pytest.approx(result.best.metric, rel=1e-4)

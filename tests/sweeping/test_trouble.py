@@ -57,6 +57,23 @@ def test_bad_arguments(arguments, error, words):
         sweep(**arguments)
 
 
+class Generated(keras.utils.PyDataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return X, X[:, 0]
+
+
+@pytest.mark.parametrize("y", [None, X[:, 0]])
+def test_batches_of_a_generator_are_refused(y):
+    with pytest.raises(TypeError, match=r"must be arrays of numbers.*got Generated"):
+        ls.sweep(
+            linear, huber, {"threshold": [1.0]}, Generated(), y,
+            validation_data=VALIDATION, metric="mae",
+        )  # fmt: skip
+
+
 def test_models_that_differ_in_shape():
     widths = itertools.count(2)
 
@@ -105,15 +122,16 @@ def test_interrupted_and_resumed(tmp_path, in_folder):
     """Each `power` has a program, and a model, of its own."""
     values = {"power": [1, 2]}
     folder = tmp_path / "sweep" if in_folder else None
+    at = 3 if in_folder else 2  # one model is made to be compared with that of the folder
     with pytest.warns(RuntimeWarning, match="1 of 2 trainings"):
-        result = sweep(CtrlC(at=2), power_of_error, values, folder=folder)
+        result = sweep(CtrlC(at), power_of_error, values, folder=folder)
     assert result.interrupted
     assert [row.status for row in result.rows] == ["finished", "not run"]
     assert result.best is result.rows[0]
     if in_folder:
         make_model = CtrlC(at=None)
         resumed = sweep(make_model, power_of_error, {"power": [1, 2, 3]}, folder=folder)
-        assert make_model.made == 2
+        assert make_model.made == 3
         assert [row.status for row in resumed.rows] == ["finished"] * 3
         whole = sweep(loss=power_of_error, values={"power": [1, 2, 3]})
         for row, expected in zip(resumed.rows, whole.rows, strict=True):
@@ -152,6 +170,52 @@ def test_folder_of_another_sweep(tmp_path):
         sweep(folder=tmp_path / "sweep", epochs=3)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds no sweep"):
+        sweep(folder=tmp_path)
+
+
+def functional(units=1, momentum=0.0):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.ops.tanh(keras.layers.Dense(units)(inputs)) * 2)
+    model.compile(keras.optimizers.SGD(0.1, momentum=momentum))
+    return model
+
+
+class Subclassed(keras.Model):
+    def __init__(self, first):
+        super().__init__()
+        self.first = first
+        self.last = keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return self.last(self.first(inputs))
+
+
+@pytest.mark.parametrize(
+    ("make_model", "another", "words"),
+    [
+        (functional, lambda: functional(momentum=0.5), "differs in optimizer;"),
+        (functional, linear, "differs in the model;"),
+        (
+            lambda: Subclassed(keras.layers.Dense(2)),
+            lambda: Subclassed(keras.layers.Dense(3)),
+            "differs in the model;",
+        ),
+    ],
+)
+def test_folder_of_another_model(tmp_path, make_model, another, words):
+    optimizer = {} if make_model is functional else {"optimizer": "sgd"}
+    given = {"values": {"threshold": [0.5]}, "epochs": 1, "folder": tmp_path, **optimizer}
+    sweep(make_model, **given)
+    sweep(make_model, **given)
+    with pytest.raises(ValueError, match=words):
+        sweep(another, **given)
+
+
+def test_folder_of_another_backend(tmp_path, backend):
+    sweep(folder=tmp_path)
+    settings = tmp_path / "sweep.json"
+    settings.write_text(settings.read_text().replace(f'"{backend}"', '"another"'))
+    with pytest.raises(ValueError, match="differs in backend;"):
         sweep(folder=tmp_path)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossmith.core.backend import keras
-from lossmith.core.ranges import Range, real_arm
+from lossmith.core.ranges import Range, no_bounds, real_arm
 
 if TYPE_CHECKING:
     from lossmith.core.hyperparameters import Hyperparameter
@@ -33,7 +33,7 @@ class Changing:
         """Check that `hyperparameter` may change, and that it starts inside its range.
 
         Raises:
-            TypeError: if it is not a real number.
+            TypeError: if it is not a real number, or its constraints are no bounds.
             ValueError: if its first value is outside the range.
         """
         if real_arm(hyperparameter.kind) is None:
@@ -41,6 +41,12 @@ class Changing:
                 f"{loss}: hyperparameter `{hyperparameter.name}` must be "
                 f"{hyperparameter.describe()} and cannot {self.verb} while a model trains: only "
                 "real numbers can."
+            )
+        if no_bounds(real_arm(hyperparameter.kind)):
+            raise TypeError(
+                f"{loss}: hyperparameter `{hyperparameter.name}` must be "
+                f"{hyperparameter.describe()} and cannot {self.verb} while a model trains: only "
+                "bounds (Gt, Ge, Lt, Le) can be kept to at every step."
             )
         hyperparameter.bind(loss, self.initial)
         return self

@@ -126,12 +126,17 @@ class Sum(Loss, package=_PACKAGE):
     def parts(self) -> list[Loss]:
         """The losses without their weights, each under the name of its part.
 
+        They are meant for `metrics=total.parts`, or `weighted_metrics=total.parts` where samples
+        have weights. Where the sum is a mean, a per-sample part is unreduced, so that Keras shows
+        the mean over the samples of an epoch, whatever the batches; of a batchwise part it shows
+        the mean over the batches.
+
         Parts that change are metrics in `fit` on TensorFlow and PyTorch, and in `evaluate`
         everywhere. JAX hands the metrics of a training step copies of the predictions, which carry
         no values; there a part that changes raises and has to be fixed, or left out.
         """
         return [
-            _without_weights(part)(name=name, reduction=self.reduction)
+            _without_weights(part)(name=name, reduction=_of_metric(part, self.reduction))
             for name, part in self.hyperparameters.items()
         ]
 
@@ -277,6 +282,12 @@ def _may_be_negative(loss: Loss) -> bool:
 
 def _without_weights(loss: Loss) -> Loss:
     return _without_weights(loss.hyperparameters["loss"]) if isinstance(loss, Weighted) else loss
+
+
+def _of_metric(part: Loss, reduction: str) -> str:
+    """Keras averages the values of samples rightly, and the means of unequal batches not."""
+    is_mean = reduction in ("sum_over_batch_size", "mean_with_sample_weight")
+    return "none" if is_mean and not part.batchwise else reduction
 
 
 def _with_settings(loss: Loss, text: str) -> str:

@@ -43,13 +43,20 @@ def with_state(model: Any, loss: Any) -> Any:
     _refuse_second_state(model, loss)
     state = loss.state
     if isinstance(model, keras.Sequential):
-        inputs = [keras.Input(batch_shape=model.input_shape)] if model.built else []
-        extended = keras.Sequential([*inputs, *model.layers, state])
+        extended = keras.Sequential([*_input_like(model), *model.layers, state])
     elif isinstance(model, keras.Model) and hasattr(model, "operations"):
         extended = keras.Model(model.input, state(model.output))
     else:
         extended = keras.Sequential([model, state])
     return extended
+
+
+def _input_like(model: Any) -> list[Any]:
+    """A new input of the shape, dtype and name of a Sequential's; none if it is not built."""
+    if not model.built:
+        return []
+    (first,) = model.inputs
+    return [keras.Input(batch_shape=first.shape, dtype=first.dtype, name=first.name)]
 
 
 def _refuse_own_steps(model: Any) -> None:
@@ -110,7 +117,7 @@ def get_hyperparameters(model: Any) -> dict[str, Any]:
         A number for each, an array for a matrix; empty if nothing changes.
 
     Raises:
-        ValueError: if one is NaN or out of its range, naming it.
+        ValueError: if one is NaN or out of its range, naming it, or the model is not built.
     """
     found = {}
     for name, (state, inner) in _places(model).items():
@@ -137,7 +144,8 @@ def set_hyperparameters(model: Any, values: Mapping[str, Any] | None = None, **n
 
     Raises:
         TypeError: if the model has no such hyperparameter, or the value is of another type.
-        ValueError: if the value is out of its range, or follows a schedule. Nothing is set then.
+        ValueError: if the value is out of its range, or follows a schedule, or the model is not
+            built. Nothing is set then.
 
     Example:
     >>> import keras
@@ -164,6 +172,11 @@ def set_hyperparameters(model: Any, values: Mapping[str, Any] | None = None, **n
 def _places(model: Any) -> dict[str, tuple[LossState, str]]:
     states = _states(model)
     backend.synchronise(model)
+    if not all(state.built for _, state in states):
+        raise ValueError(
+            f"The hyperparameters of `{model.name}` are not there before it is built: give it a "
+            "keras.Input, or call it once on data."
+        )
     if any(backend.is_held_elsewhere(each) for _, state in states for each in state.weights):
         raise ValueError(
             f"The hyperparameters of `{model.name}` are out of reach while another model that "

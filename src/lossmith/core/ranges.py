@@ -94,19 +94,34 @@ def real_arm(hint: Any) -> Any:
 
 
 def range_of(hint: Any) -> Range:
-    """The range that a type hint declares for a real number; all finite numbers if none."""
+    """The range that a type hint declares for a real number; all finite numbers if none.
+
+    Of several bounds on a side the tightest counts.
+    """
     constraints = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
-    limits = Range()
+    lower, upper = (-math.inf, True), (math.inf, False)
     for constraint in _flat(constraints):
         if isinstance(constraint, at.Gt):
-            limits = limits._replace(lower=float(constraint.gt), lower_open=True)  # type: ignore[arg-type]
+            lower = max(lower, (float(constraint.gt), True))  # type: ignore[arg-type]
         elif isinstance(constraint, at.Ge):
-            limits = limits._replace(lower=float(constraint.ge), lower_open=False)  # type: ignore[arg-type]
+            lower = max(lower, (float(constraint.ge), False))  # type: ignore[arg-type]
         elif isinstance(constraint, at.Lt):
-            limits = limits._replace(upper=float(constraint.lt), upper_open=True)  # type: ignore[arg-type]
+            upper = min(upper, (float(constraint.lt), False))  # type: ignore[arg-type]
         elif isinstance(constraint, at.Le):
-            limits = limits._replace(upper=float(constraint.le), upper_open=False)  # type: ignore[arg-type]
-    return limits
+            upper = min(upper, (float(constraint.le), True))  # type: ignore[arg-type]
+    # Of two ends at one bound the open one is the tighter.
+    return Range(lower[0], upper[0], lower_open=lower[1], upper_open=not upper[1])
+
+
+def no_bounds(hint: Any) -> list[Any]:
+    """The constraints of a real number's hint that are no bounds, which no range can keep to."""
+    constraints = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
+    bounds = at.Gt | at.Ge | at.Lt | at.Le
+    return [
+        each
+        for each in _flat(constraints)
+        if isinstance(each, at.BaseMetadata) and not isinstance(each, bounds)
+    ]
 
 
 def _flat(constraints: Iterable[Any]) -> Iterator[Any]:

@@ -34,9 +34,22 @@ class Schedule(Changing):
         """The value at an integer step, as a tensor."""
         if self.steps_per_epoch is not None:
             step = ops.floor_divide(step, self.steps_per_epoch)
-        value = ops.convert_to_tensor(self.source(ops.cast(step, "float32")))
+        value = ops.convert_to_tensor(self._given(ops.cast(step, "float32")))
         if tuple(value.shape) != ():
             raise ValueError(f"{self!r} must give one number; it gave shape {tuple(value.shape)}.")
+        return value
+
+    def _given(self, step: Any) -> Any:
+        try:
+            value = self.source(step)
+        except TypeError as error:
+            raise TypeError(
+                f"{self!r} cannot be computed from a tensor, which the step is: write it with "
+                "keras.ops and arithmetic, and ops.where in the place of `if`. "
+                f"({type(error).__name__}: {str(error).partition('.')[0]})"
+            ) from error
+        if value is None or isinstance(value, str):
+            raise TypeError(f"{self!r} must return a number; it returned {value!r}.")
         return value
 
     def build(self, layer: Any, name: str, limits: Range) -> Variables:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lossmith.core import Loss, backend
 from lossmith.core.backend import keras
-from lossmith.sweeping import grid
+from lossmith.sweeping import grid, models
 from lossmith.sweeping.progress import Display
 from lossmith.sweeping.result import Row, SweepResult
 from lossmith.sweeping.runs import NOT_RUN, Run
@@ -85,7 +85,9 @@ def sweep(
         memory_limit: bytes that the compiled program may take on JAX; as many candidates are
             trained at a time as fit (at least one).
         folder: where trainings that have ended are kept. The same call goes on from there, and
-            values and seeds may have been added. On JAX the trainings of one program end together.
+            values and seeds may have been added; the backend, the model and its optimizer have to
+            be the same, for which one more model is made. On JAX the trainings of one program end
+            together.
         verbose: 0 shows nothing, 1 the progress.
 
     Returns:
@@ -208,12 +210,12 @@ def _seeds(given: Any) -> list[int]:
 
 def _described(loss: Loss, settings: Settings, shuffle: bool) -> dict[str, Any]:
     """What has to be the same for a sweep to go on from a folder."""
-    optimizer = settings.optimizer
-    if optimizer is not None:
-        optimizer = keras.optimizers.serialize(keras.optimizers.get(optimizer))
+    model = models.make(settings, loss, seed=0)
     return {
         "loss": keras.saving.serialize_keras_object(loss),
-        "optimizer": optimizer,
+        "backend": keras.backend.backend(),
+        "the model": models.described(model),
+        "optimizer": models.described_optimizer(model),
         "metric": settings.ranking.describe(),
         "mode": settings.ranking.mode,
         "x and y": settings.training.checksum(),

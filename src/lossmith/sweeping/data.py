@@ -44,6 +44,9 @@ def data(what: str, x: Any, y: Any, sample_weight: Any = None) -> Data:
         ValueError: if there are no samples, or the lengths differ.
     """
     given = (x, y) if sample_weight is None else (x, y, sample_weight)
+    for each in given:
+        if isinstance(each, keras.utils.PyDataset):
+            raise TypeError(_no_arrays(what, type(each).__name__))
     arrays = tree.map_structure(lambda each: _array(what, each), given)
     lengths = [len(array) for array in tree.flatten(arrays)]
     if len(set(lengths)) != 1 or not lengths[0]:
@@ -73,11 +76,16 @@ def _array(what: str, given: Any) -> np.ndarray:
         given = keras.ops.convert_to_numpy(given)
     array = np.asarray(given)
     if array.ndim == 0 or array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"sweep: {what} must be arrays of numbers, since every candidate trains on the same "
-            f"batches; got {type(given).__name__} (shape {array.shape}, dtype {array.dtype})."
-        )
+        got = f"{type(given).__name__} (shape {array.shape}, dtype {array.dtype})"
+        raise TypeError(_no_arrays(what, got))
     return array.astype(keras.config.floatx()) if array.dtype.kind == "f" else array
+
+
+def _no_arrays(what: str, got: str) -> str:
+    return (
+        f"sweep: {what} must be arrays of numbers, since every candidate trains on the same "
+        f"batches; got {got}."
+    )
 
 
 class Batches(keras.utils.PyDataset):

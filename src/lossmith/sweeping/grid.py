@@ -111,11 +111,14 @@ def split(loss: Loss, values: Mapping[str, Any]) -> tuple[Values, Values]:
 def programs(loss: Loss, grid: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Loss, list[int]]]:
     """Group the combinations that one compiled step can serve: a loss, and their numbers."""
     groups: dict[Any, tuple[Loss, list[int]]] = {}
+    changing = loss.changing
     for number, values in enumerate(grid):
         real, fixed = split(loss, values)
         built_in = tuple((name, comparable(value)) for name, value in fixed.items())
         key = tuple(real), built_in
-        groups.setdefault(key, (with_values(loss, fixed), []))[1].append(number)
+        # What is swept changes no longer, so that no state keeps it.
+        held = {name: changing[name].initial for name in real if name in changing}
+        groups.setdefault(key, (with_values(loss, {**held, **fixed}), []))[1].append(number)
     yield from groups.values()
 
 

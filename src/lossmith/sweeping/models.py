@@ -1,5 +1,7 @@
 """The models of a sweep: made by the user's function, compiled anew, all of one shape."""
 
+import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,6 +111,42 @@ def _number(variable: Any) -> np.ndarray:
     if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
         value = keras.ops.cast(value, "float32")
     return np.array(keras.ops.convert_to_numpy(value))
+
+
+def described(model: Any) -> dict[str, Any]:
+    """What equal models have in common, as JSON: layers, shapes and, where it has one, the config.
+
+    Names that Keras counts up, so that no two models share them, are left out.
+    """
+    try:
+        config = keras.saving.serialize_keras_object(model)["config"]
+        text = json.dumps(config, sort_keys=True)
+    except (NotImplementedError, TypeError, ValueError):
+        text = "null"
+    layers = list(model._flatten_layers())
+    operations = [inner for layer in layers for inner in getattr(layer, "operations", ())]
+    numbers: dict[str, str] = {}
+    for each in [*layers, *operations]:
+        numbers.setdefault(each.name, f"#{len(numbers)}")
+    return {
+        "config": _renamed(json.loads(text), numbers),
+        "layers": [type(layer).__name__ for layer in layers],
+        "shapes": [list(each.shape) for each in model.variables],
+    }
+
+
+def described_optimizer(model: Any) -> Any:
+    """The configuration of the optimizer that a model is compiled with."""
+    config = json.loads(json.dumps(keras.optimizers.serialize(model.optimizer)))
+    return _renamed(config, {model.optimizer.name: "#0"})
+
+
+def _renamed(config: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(config, dict):
+        return {names.get(key, key): _renamed(value, names) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_renamed(each, names) for each in config]
+    return names.get(config, config) if isinstance(config, str) else config
 
 
 def check_shapes(first: Start, other: Start, seed: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lossmith.core.hyperparameters import to_config
 from lossmith.sweeping.ranking import Ranking
 
 Weights = list[np.ndarray]
@@ -32,7 +33,13 @@ class Run:
 
 
 def _plain(values: Mapping[str, Any]) -> list[list[str]]:
-    return sorted([name, repr(value)] for name, value in values.items())
+    return sorted([name, _exact(value)] for name, value in values.items())
+
+
+def _exact(value: Any) -> str:
+    """A value in words that differ where the values do; `repr` shortens arrays."""
+    config = to_config(value)
+    return repr(value) if config is value else json.dumps(config, sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Search with Optuna, for more hyperparameters than a grid can hold."""
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,8 @@ class Objective:
 
     Each trial is a training as `sweep` makes it, whose values Optuna suggests. The metric is
     reported after each epoch, so that the study's pruner can end trials that do not promise
-    anything. All trials of a process share one compiled step. A training that diverges is pruned.
+    anything. All trials of a process share one compiled step, so that those of several threads
+    (`n_jobs`) wait for each other. A training that diverges is pruned.
 
     Args:
         make_model: as in `sweep`.
@@ -90,6 +92,7 @@ class Objective:
         )  # fmt: skip
         self._seed = seed
         self._trainers: dict[Any, Any] = {}
+        self._one_at_a_time = threading.RLock()
 
     @property
     def direction(self) -> str:
@@ -123,23 +126,25 @@ class Objective:
             ValueError: if a value is missing, or the training diverges.
         """
         trial = _optuna().trial.FixedTrial(dict(params))
-        run, outcome, weights = self._train(trial, lambda run, progress: None)
-        if outcome.status == "diverged":
-            raise ValueError(f"sweep: the training with {dict(params)} diverges.")
-        loss = grid.with_values(self._loss, run.hyperparameters)
-        model = models.make(self._settings, loss, run.start_seed)
-        models.set_weights(model, weights)
+        with self._one_at_a_time:
+            run, outcome, weights = self._train(trial, lambda run, progress: None)
+            if outcome.status == "diverged":
+                raise ValueError(f"sweep: the training with {dict(params)} diverges.")
+            loss = grid.with_values(self._loss, run.hyperparameters)
+            model = models.make(self._settings, loss, run.start_seed)
+            models.set_weights(model, weights)
         return model
 
     def _train(self, trial: Any, watch: Callable[[Run, Progress], None]) -> Ended:
         values = {name: suggest(trial) for name, suggest in self._suggest.items()}
         ((program, _),) = grid.programs(self._loss, [values])
         names = tuple(grid.split(self._loss, values)[0])
-        if (program, names) not in self._trainers:
-            trainer = backend.choose("lossmith.sweeping.trainers").Trainer
-            self._trainers[program, names] = trainer(program, names, self._settings)
         run = Run(values, self._seed, self._seed)
-        (ended,) = self._trainers[program, names].train([run], watch)
+        with self._one_at_a_time:
+            if (program, names) not in self._trainers:
+                trainer = backend.choose("lossmith.sweeping.trainers").Trainer
+                self._trainers[program, names] = trainer(program, names, self._settings)
+            (ended,) = self._trainers[program, names].train([run], watch)
         found: Ended = ended
         return found
 
