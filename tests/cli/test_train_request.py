@@ -27,4 +27,5 @@ def test_a_loss_by_name_trains_or_is_refused_in_words(name: str) -> None:
         given = request.settings(ls.losses.supervised_contrastive)
         settings_for(1000, **given)
     except ValueError as refused:  # what the command shows in one line
-        assert len(str(refused)) > 40  # noqa: PT017
+        said = str(refused).replace("_", "").lower()
+        assert name.replace("_", "").lower() in said

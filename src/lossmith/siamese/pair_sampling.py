@@ -52,7 +52,7 @@ class Classes:
             raise ValueError(
                 f"labels must name a class for each item. Received: {found} at position {position}."
             )
-        names, codes = _sorted_out(array)
+        names, codes = _names_and_codes(array)
         if len(names) < 2:
             raise ValueError(
                 "Different pairs need items of at least two classes. "
@@ -122,7 +122,7 @@ def _is_nothing(label: Any) -> bool:
         return True
 
 
-def _sorted_out(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], IntArray]:
+def _names_and_codes(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], IntArray]:
     try:
         names, codes = np.unique(labels, return_inverse=True)
     except TypeError as error:
