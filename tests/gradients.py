@@ -73,7 +73,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=True)
+        return tf.function(function, jit_compile=True, autograph=False)  # as Keras' steps are
     import torch
 
     torch._dynamo.reset()  # each code object may be compiled for few losses only
@@ -94,20 +94,29 @@ def forget_compiled() -> None:
 
 
 def open_shapes(function: Callable[..., Any], *tensors: Any) -> Callable[..., Any]:
-    """The function traced with as many dimensions left open as the backend knows how to."""
+    """The function traced with as many dimensions left open as the backend knows how to.
+
+    TensorFlow rewrites its source first, as `tf.function` does unless it is told not to.
+    """
     if keras.backend.backend() != "tensorflow":
         return compiled(function)
-    import tensorflow as tf
-
-    signature = [tf.TensorSpec([None] * tensor.ndim, tensor.dtype) for tensor in tensors]
-    return tf.function(function, input_signature=signature)
+    return _with_open_dimensions(function, tensors, autograph=True)
 
 
 def open_steps(function: Callable[..., Any], *tensors: Any) -> list[Callable[..., Any]]:
     """The ways to trace the function that leave dimensions open: on TensorFlow there is one."""
     if keras.backend.backend() != "tensorflow":
         return []
-    return [open_shapes(function, *tensors)]
+    return [_with_open_dimensions(function, tensors, autograph=False)]
+
+
+def _with_open_dimensions(
+    function: Callable[..., Any], tensors: tuple[Any, ...], *, autograph: bool
+) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None] * tensor.ndim, tensor.dtype) for tensor in tensors]
+    return tf.function(function, input_signature=signature, autograph=autograph)
 
 
 def _shape_errors() -> tuple[type[Exception], ...]:

@@ -22,6 +22,12 @@ SIDE_BY_SIDE = 2
 SECONDS_BETWEEN_PROGRESS = 10
 PYTEST_FOUND_NO_TESTS = 5
 INTERRUPTED = 130
+# Most programs of the suite run once: to compile them well takes longer than to run them.
+QUICK_TO_COMPILE = (
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +124,7 @@ def base_environment() -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_NUM_INTEROP_THREADS": threads,
         "TF_NUM_INTRAOP_THREADS": threads,
-        # Most programs of the suite run once: optimising them takes longer than running them.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "XLA_FLAGS": " ".join(QUICK_TO_COMPILE),
         **os.environ,
         "PYTHONUNBUFFERED": "1",
     }
