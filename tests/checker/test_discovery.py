@@ -33,6 +33,14 @@ def top_accuracy(y_true, y_pred):
     return y_true
 
 
+def accuracy_loss(y_true, y_pred):
+    return y_true
+
+
+def contrastive(y_true, distances, margin=1.0):
+    return y_true * distances
+
+
 def make(threshold=1.0):
     def inner(y_true, y_pred):
         return threshold * squared(y_true, y_pred)
@@ -77,6 +85,8 @@ def test_the_losses_of_a_file_are_found_in_order(tmp_path: Path) -> None:
     assert [entry.expression for entry in found if not entry.left_out] == [
         "squared",
         "swapped",
+        "accuracy_loss",
+        "contrastive",
         "make()",
         "Own",
         "wide",

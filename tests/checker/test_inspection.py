@@ -329,6 +329,12 @@ def test_a_loss_that_needs_another_kind_of_target_is_told_which() -> None:
     assert "'pair'" in finding.remedy
 
 
+def test_labels_broadcast_by_accident_are_no_batch_size() -> None:
+    (finding,) = inspect(keras.losses.Huber(), Settings("sparse_categorical")).findings
+    assert finding.rule.code == "LSM902"
+    assert "'regression'" in finding.remedy
+
+
 def test_a_loss_of_entries_is_no_loss_of_embeddings() -> None:
     found = inspect(lambda y_true, y_pred: ops.square(y_true - y_pred), Settings("embedding"))
     assert [finding.rule.code for finding in found.findings] == ["LSM902"]

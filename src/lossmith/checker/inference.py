@@ -282,10 +282,14 @@ def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Sett
 def _size_that_runs(evaluator: Evaluator, kind: Target, settings: Settings) -> int:
     """A batch size that the loss takes although it does not take another; 0 if there is none.
 
-    One row does not count: it is broadcast against anything.
+    One row does not count: it is broadcast against anything. Nor does the number of classes, where
+    labels `(N,)` are broadcast against predictions `(N, N)`.
     """
     problem = build(kind, settings.seed)
+    by_accident = problem.y_pred.shape[-1] if problem.y_true.ndim < problem.y_pred.ndim else 0
     for size in (8, 16, 32, 64, 100, 128, 10, 4):
+        if size == by_accident:
+            continue
         y, p = (
             np.resize(array, (size, *array.shape[1:])) for array in (problem.y_true, problem.y_pred)
         )

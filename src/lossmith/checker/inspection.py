@@ -60,6 +60,7 @@ PROBES: dict[str, Probe] = {
     "weights": batch.probe_weights,
     "order": batch.probe_order,
     "ranks": batch.probe_ranks,
+    "crossed rows": batch.probe_crossed_rows,
     "mask": batch.probe_mask,
     "padding": batch.probe_padding,
     "pure": execution.probe_pure,
@@ -78,7 +79,7 @@ PROBES: dict[str, Probe] = {
 }
 """Every probe by the name under which its time is reported, in the order they run."""
 
-_OF_INPUTS = ("LSM1", "LSM2", "LSM301", "LSM305", "LSM308", "LSM5", "LSM7")
+_OF_INPUTS = ("LSM1", "LSM2", "LSM301", "LSM305", "LSM308", "LSM311", "LSM5", "LSM7")
 _SAME_EVERYWHERE = ("effect", "domain", "identities", "variants", "choices")
 
 
@@ -184,6 +185,7 @@ _EXPLAINS = {
     rules.LOGITS_UNFIT: ("LSM204", "LSM207", "LSM208"),
     rules.UNBOUNDED_BELOW: ("LSM207", "LSM208"),
     rules.WRONG_AXIS: ("LSM307", "LSM306", "LSM304", "LSM302", "LSM404"),
+    rules.CROSSED_ROWS: ("LSM207", "LSM208", "LSM302", "LSM307"),
     rules.IMPURE: ("LSM308", "LSM307", "LSM402", "LSM404"),
     rules.BATCH_SIZE: ("LSM307",),
 }

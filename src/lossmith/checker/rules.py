@@ -86,6 +86,9 @@ SCALAR_OUTPUT = _rule(
 MASK_LEAK = _rule(
     "LSM310", "mask-leak", "error", "What stands in ignored positions changes the loss."
 )
+CROSSED_ROWS = _rule(
+    "LSM311", "crossed-rows", "error", "Every label of the batch is compared with every prediction."
+)
 
 IMPURE = _rule("LSM401", "impure", "error", "The same input gives two values.")
 COMPILED_DIFFERS = _rule(

@@ -22,7 +22,8 @@ TARGET_NAMES = frozenset(
 )
 PREDICTION_NAMES = frozenset(
     {"y_pred", "ypred", "y_hat", "yhat", "pred", "preds", "predicted", "prediction", "predictions",
-     "output", "outputs", "logits", "p"}
+     "output", "outputs", "logits", "p", "probs", "probabilities", "score", "scores",
+     "d", "dist", "distance", "distances", "embedding", "embeddings"}
 )  # fmt: skip
 _MODULES = frozenset({"ops", "K", "keras", "tf", "torch", "jnp", "np", "numpy", "F"})
 _PURE_OPERATIONS = frozenset(

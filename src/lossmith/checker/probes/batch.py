@@ -312,6 +312,32 @@ def probe_ranks(context: Context) -> Iterator[Finding]:
         )
 
 
+def probe_crossed_rows(context: Context) -> Iterator[Finding]:
+    """The loss of a batch is not the mean over all pairs of a label and a prediction."""
+    problem = context.problem
+    if not context.random.finite_value or problem.coupled or context.rowwise:
+        return
+    alone = context.one_row_values
+    if not np.isfinite(alone).all() or close(alone.mean(), context.random.scalar, 1e-3):
+        return
+    rows = range(len(problem.y_pred))
+    crossed = context.batches(
+        [(problem.y_true[i : i + 1], problem.y_pred[j : j + 1]) for i in rows for j in rows]
+    )
+    if not close(np.mean([seen.scalar for seen in crossed]), context.random.scalar, 1e-4):
+        return
+    yield rules.finding(
+        rules.CROSSED_ROWS,
+        f"The loss of the batch, {context.random.scalar:.4g}, is the mean over all pairs of a "
+        f"label and a prediction; of each label with its own prediction it is {alone.mean():.4g}.",
+        context.evidence(problem.y_true, problem.y_pred, context.random, "the random batch"),
+        consequence="the model learns the mean of the targets and nothing else, without any "
+        "message",
+        remedy="keep both tensors of one rank: an index such as `y_true[:, 0]` makes (N,) of "
+        "(N, 1), and (N,) against (N, 1) is broadcast to (N, N)",
+    )
+
+
 def probe_mask(context: Context) -> Iterator[Finding]:
     """What stands in masked steps of a sequence changes neither value nor gradient."""
     problem = context.problem

@@ -1,4 +1,4 @@
-"""Wrong losses that the rules did not catch when they first met them (U21 to U27)."""
+"""Wrong losses that the rules did not catch when they first met them (U21 to U28)."""
 
 import numpy as np
 from keras import ops
@@ -55,3 +55,8 @@ def invariance_with_a_minus(y_true, y_pred):
 @wrong("U27", "sequence", bug="wrong minimum", expected=FLOOR, source=OWN)
 def square_of_the_mean_over_time(y_true, y_pred):
     return ops.mean(ops.square(ops.mean(y_true, axis=1) - ops.mean(y_pred, axis=1)), axis=-1)
+
+
+@wrong("U28", "regression", bug="broadcast", expected=("LSM311",), source=OWN)
+def squares_of_a_column_against_a_row(y_true, y_pred):
+    return ops.mean(ops.square(y_true[:, 0] - y_pred))
