@@ -43,7 +43,8 @@ class Mutant:
 
 
 def mutants(loss: Any) -> Iterator[Mutant]:
-    """Every mutant of a function or of the `call` of a `Loss`."""
+    """Every mutant of a function, or of the `call` of a `Loss` or of a class of them."""
+    loss = loss() if inspect.isclass(loss) else loss
     function = type(loss).call if isinstance(loss, keras.losses.Loss) else loss
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     tree.decorator_list = []
@@ -138,7 +139,8 @@ def _swap_last_arguments(node: ast.Call) -> None:
 
 def _rebuilt(loss: Any, function: Any, tree: ast.AST) -> Any:
     """The loss with another body: a function, or an instance of a subclass with another `call`."""
-    namespace = {**function.__globals__, "_itself": lambda value: value}
+    around = inspect.getclosurevars(function).nonlocals
+    namespace = {**function.__globals__, **around, "_itself": lambda value: value}
     module = ast.Module([ast.fix_missing_locations(tree)], [])
     exec(compile(module, function.__code__.co_filename, "exec"), namespace)
     changed = namespace[function.__name__]

@@ -44,6 +44,17 @@ def test_other_mutants_differ() -> None:
     assert switched == ["different"]
 
 
+def test_what_a_factory_was_given_stays_as_it_was() -> None:
+    def make(width):
+        def shifted(y_true, y_pred):
+            return ops.mean(ops.abs(y_true - y_pred) - width, axis=-1)
+
+        return shifted
+
+    found = fates(make(2.0))
+    assert len(found) > 2
+
+
 @pytest.mark.parametrize("loss", [ls.losses.contrastive(margin=3.0), ls.losses.quantile(q=0.9)])
 def test_a_class_keeps_its_hyperparameters_in_its_mutants(loss: ls.Loss) -> None:
     found = list(mutation.mutants(loss))

@@ -60,7 +60,13 @@ def make(power):
     def powered(y_true, y_pred):
         return keras.ops.abs(y_true - y_pred) ** power
     return powered
-for name, loss in {"scaled": Scaled(scale=4.0), "powered": make(3)}.items():
+def make_lifted(width):
+    lift = 2.0 * width
+    def lifted(y_true, y_pred):
+        return keras.ops.abs(y_true - y_pred) * width + lift
+    return lifted
+losses = {"scaled": Scaled(scale=4.0), "powered": make(3), "lifted": make_lifted(1.0)}
+for name, loss in losses.items():
     open(name, "wb").write(pack(loss))
 """,
         encoding="utf-8",
@@ -73,10 +79,17 @@ for name, loss in {"scaled": Scaled(scale=4.0), "powered": make(3)}.items():
         import json, pathlib
         import keras
         import numpy as np
+        from lossmith.checker.hyperparameters import hyperparameters, rebuild
         from lossmith.checker.transport import unpack
+        import inspect
+        lifted = unpack(pathlib.Path("lifted").read_bytes())
+        assert hyperparameters(lifted) == {"width": 1.0}
+        assert "* width + lift" in inspect.getsource(lifted)
+        wider = rebuild(lifted, width=3.0)
+        assert hyperparameters(wider) == {"width": 3.0}
         losses = [unpack(pathlib.Path(name).read_bytes()) for name in ("scaled", "powered")]
         y_true, y_pred = (keras.ops.convert_to_tensor([[x]], "float32") for x in (0.0, 2.0))
-        print(json.dumps([float(keras.ops.mean(loss(y_true, y_pred))) for loss in losses]))
+        print(json.dumps([float(keras.ops.mean(loss(y_true, y_pred))) for loss in [*losses, wider]]))
         """
     )
-    assert values == pytest.approx([8.0, 8.0])
+    assert values == pytest.approx([8.0, 8.0, 12.0])

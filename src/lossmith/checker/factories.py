@@ -2,11 +2,46 @@
 
 import ast
 import inspect
+import linecache
 import types
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a function comes from: its factory, if within reach, what that was given, its file."""
+
+    factory: types.FunctionType | None
+    parameters: frozenset[str] | None
+    file: str
+    lines: list[str]
+
+
+_SENT: dict[types.CodeType, Origin] = {}
+"""The origins of functions that came from another process, where their source can be read."""
+
+
+def origin(function: types.FunctionType) -> Origin:
+    """What is known of `function` and of the functions around it, to be sent along with it."""
+    try:
+        lines, _ = inspect.findsource(function)
+    except (OSError, TypeError):
+        lines = []
+    file = function.__code__.co_filename
+    return Origin(factory_of(function), parameters(function), file, lines)
+
+
+def remember(function: types.FunctionType, sent: Origin) -> None:
+    """Take the word of the process that `function` was sent from."""
+    _SENT[function.__code__] = sent
+    if function.__code__.co_filename != sent.file and sent.lines:
+        function.__code__ = function.__code__.replace(co_filename=sent.file)
+        size = sum(map(len, sent.lines))
+        linecache.cache.setdefault(sent.file, (size, None, sent.lines, sent.file))
 
 
 def parameters(function: types.FunctionType) -> frozenset[str] | None:
@@ -14,6 +49,8 @@ def parameters(function: types.FunctionType) -> frozenset[str] | None:
 
     What a closure reads and is not among them was computed in its factory.
     """
+    if function.__code__ in _SENT:
+        return _SENT[function.__code__].parameters
     factory = factory_of(function)
     if factory is not None:
         return frozenset(inspect.signature(factory).parameters)
@@ -44,7 +81,7 @@ def remade(
         again = factory(**arguments)
     except Exception:  # a factory is anybody's code
         return None
-    if not isinstance(again, types.FunctionType) or again.__code__ is not function.__code__:
+    if not isinstance(again, types.FunctionType) or again.__code__ != function.__code__:
         return None
     if _numbers(again) != _numbers(function):
         return None
@@ -54,6 +91,8 @@ def remade(
 
 def factory_of(function: types.FunctionType) -> types.FunctionType | None:
     """The function of the module whose own code holds that of `function`."""
+    if function.__code__ in _SENT:
+        return _SENT[function.__code__].factory
     name, separator, rest = function.__qualname__.partition(".<locals>.")
     if not separator or "." in name or "." in rest:
         return None

@@ -1,11 +1,13 @@
 """Losses as bytes, so that an object that lives in a notebook reaches another process."""
 
 import copyreg
+import inspect
 import io
 import pickle
 from importlib.util import find_spec
 from typing import Any
 
+from lossmith.checker import factories
 from lossmith.core import Loss
 from lossmith.core.backend import keras
 
@@ -21,8 +23,9 @@ def pack(loss: Any) -> bytes:
         NotTransportableError: if it holds what cannot travel, such as a tensor of one backend.
     """
     buffer = io.BytesIO()
+    origin = factories.origin(loss) if inspect.isfunction(loss) else None
     try:
-        _pickler(buffer).dump(loss)
+        _pickler(buffer).dump((loss, origin))
     except Exception as error:  # a pickler raises whatever the object's own code raises
         advice = "" if find_spec("cloudpickle") else " Installing cloudpickle may help."
         raise NotTransportableError(
@@ -33,7 +36,10 @@ def pack(loss: Any) -> bytes:
 
 def unpack(data: bytes) -> Any:
     """The inverse of `pack`; only for bytes that this program made itself."""
-    return pickle.loads(data)
+    loss, origin = pickle.loads(data)
+    if origin is not None:
+        factories.remember(loss, origin)
+    return loss
 
 
 def _pickler(buffer: io.BytesIO) -> pickle.Pickler:

@@ -10,7 +10,7 @@ from checker.corpus.case import correct
 BATCH = {"batchwise": True}
 
 
-@correct("wing", "regression", made_with={})
+@correct("wing-made", "regression", made_with={}, tolerated=("LSM602",))
 def make_wing(width=2.0, curvature=0.5):
     joint = width - width * math.log(1.0 + width / curvature)
 
