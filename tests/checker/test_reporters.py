@@ -24,7 +24,7 @@ NOT_FINITE = rules.finding(
     rules.GRADIENT_NOT_FINITE,
     "The gradient is nan\nwhere both agree: 100%.",
     Evidence("jax", "compiled", [[0.0]], [[0.0]], 0.0, [[float("nan")]], "perfect prediction"),
-    consequence="Every weight becomes NaN.",
+    consequence="every weight becomes NaN",
     remedy="Guard the root.",
 )
 SCALAR = rules.finding(rules.SCALAR_OUTPUT, "One number.", Evidence("jax", "eager"))
@@ -68,7 +68,7 @@ def test_the_text_shows_proof_consequence_and_remedy() -> None:
         "not seen on torch: not installed",
         "LSM102 error gradient-not-finite  [jax]",
         "jax, compiled, perfect prediction",
-        "Every weight becomes NaN.",
+        "every weight becomes NaN",
         "Guard the root.",
         "lossmith check --explain LSM102",
         "on purpose",
@@ -177,6 +177,7 @@ def test_github_annotations_are_one_line_each_and_escaped() -> None:
         "::error file=losses.py,line=7,title=LSM102 gradient-not-finite::losses.py:root: "
     )
     assert "nan%0Awhere both agree: 100%25." in lines[0]
+    assert lines[0].endswith(" Every weight becomes NaN. Guard the root.")
     assert lines[1].startswith("::notice file=losses.py,line=7,title=LSM309")
 
 

@@ -7,6 +7,17 @@ if TYPE_CHECKING:
     from lossmith.checker.report import Card, Evidence, Finding
 
 
+def paragraph(finding: "Finding") -> str:
+    """What was found, what follows in training and how to mend it, as sentences."""
+    parts = (finding.message, finding.consequence, finding.remedy)
+    return " ".join(_sentence(part) for part in parts if part)
+
+
+def _sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def finding_lines(finding: "Finding") -> list[str]:
     """A finding with its proof, consequence and remedy."""
     where = f" [{', '.join(finding.backends)}]" if finding.backends else ""

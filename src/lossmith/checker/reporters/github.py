@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lossmith.checker.report import Finding, Report
 from lossmith.checker.reporters.links import shown_path
+from lossmith.checker.wording import paragraph
 
 _COMMANDS = {"error": "error", "warning": "warning", "information": "notice"}
 
@@ -34,8 +35,8 @@ def _annotation(report: Report, finding: Finding) -> str:
             **properties,
         }
     shown = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    text = " ".join(part for part in (finding.message, finding.consequence, finding.remedy) if part)
-    return f"::{_COMMANDS[finding.severity]} {shown}::{_data(f'{report.loss}: {text}')}"
+    text = f"{report.loss}: {paragraph(finding)}"
+    return f"::{_COMMANDS[finding.severity]} {shown}::{_data(text)}"
 
 
 def _data(text: str) -> str:

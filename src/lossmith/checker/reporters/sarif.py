@@ -12,6 +12,7 @@ from typing import Any
 from lossmith.checker.report import Finding, Report, Rule
 from lossmith.checker.reporters.links import rule_page, shown_path
 from lossmith.checker.rules import RULES
+from lossmith.checker.wording import paragraph
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {"error": "error", "warning": "warning", "information": "note"}
@@ -59,12 +60,11 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _result(report: Report, finding: Finding, index: int) -> dict[str, Any]:
-    parts = (f"{report.loss}: {finding.message}", finding.consequence, finding.remedy)
     result: dict[str, Any] = {
         "ruleId": finding.rule.code,
         "ruleIndex": index,
         "level": _LEVELS[finding.severity],
-        "message": {"text": " ".join(part for part in parts if part)},
+        "message": {"text": f"{report.loss}: {paragraph(finding)}"},
         "properties": {"loss": report.loss, "backends": list(finding.backends)},
     }
     if report.location is not None:
