@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKENDS = ("jax", "tensorflow", "torch")
+CONTRACT = "tests/contract"
 SIDE_BY_SIDE = 2
 SECONDS_BETWEEN_PROGRESS = 10
 PYTEST_FOUND_NO_TESTS = 5
@@ -87,13 +88,13 @@ def static_jobs() -> list[Job]:
 
 
 def test_jobs(selection: Selection, reports: Path) -> list[Job]:
-    def job(name: str, backend: str, marker: str, default_paths: tuple[str, ...]) -> Job:
-        junit = reports / f"{name}.xml"
+    def job(name: str, backend: str, marker: str, *paths: str) -> Job:
+        junit = reports / f"{name.replace(' ', '-')}.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", marker]
         command += [f"--junitxml={junit}"]
         if selection.keyword:
             command += ["-k", selection.keyword]
-        command += selection.paths or default_paths
+        command += selection.paths or paths
         return Job(
             name,
             tuple(command),
@@ -102,14 +103,19 @@ def test_jobs(selection: Selection, reports: Path) -> list[Job]:
             may_be_empty=not selection.is_everything,
         )
 
-    # The longest come first, so that no process is left to run alone at the end.
-    return [
-        *(
-            job(backend, backend, "not backend_free", ("tests", "src"))
-            for backend in selection.backends
-        ),
-        job("backend-free", selection.backends[0], "backend_free", ("tests",)),
+    of_backends = [
+        job(backend, backend, "not backend_free", "tests", "src", f"--ignore={CONTRACT}")
+        for backend in selection.backends
     ]
+    # A third of a backend's tests, and so a job of its own.
+    contracts = [
+        job(f"{backend} contract", backend, "not backend_free", CONTRACT)
+        for backend in selection.backends
+        if not selection.paths
+    ]
+    free = job("backend-free", selection.backends[0], "backend_free", "tests")
+    # The longest come first, so that no process is left to run alone at the end.
+    return [*of_backends, *contracts, free]
 
 
 def base_environment() -> dict[str, str]:
@@ -187,9 +193,9 @@ def show(result: Result) -> None:
 
 
 def summarize(results: Sequence[Result]) -> str:
-    rows = [f"{'':14}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}"]
+    rows = [f"{'':20}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}"]
     rows += [
-        f"{result.name:14}{result.passed:8}{result.failed:8}{result.skipped:8}{result.seconds:9.0f}"
+        f"{result.name:20}{result.passed:8}{result.failed:8}{result.skipped:8}{result.seconds:9.0f}"
         for result in results
     ]
     passed = sum(result.passed for result in results)
