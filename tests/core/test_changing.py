@@ -94,12 +94,18 @@ def undefined_at_0(step):
     return ops.log(step)
 
 
+@ls.loss
+def below_one(y_true, y_pred, *, share: ls.Fraction = 0.5):
+    """A formula that is infinite at both ends of the range."""
+    return ops.abs(y_true - y_pred) - ops.log(share) - ops.log(1 - share)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
         (lambda: ls.schedule(lambda step: 1.0), TypeError, "write a function with `def`"),
         (lambda: ls.schedule(reads_a_variable()), TypeError, "reads no variables"),
-        (lambda: ls.schedule(doubling), TypeError, "function of the step"),
+        (lambda: ls.schedule(doubling), TypeError, "changes already: give that"),
         (lambda: ls.schedule(2.0), TypeError, "function of the step or a Keras"),
         (
             lambda: ls.schedule(functools.partial(doubling.source)),
@@ -124,7 +130,11 @@ def undefined_at_0(step):
             ValueError,
             "can never be reached",
         ),
-        (lambda: huber.state, ValueError, "all its hyperparameters are fixed"),
+        (
+            lambda: below_one(share=ls.adjustable(1 - 1e-9)),
+            ValueError,
+            "is 1.0 in float32.*nearest inside is 0.99999994",
+        ),
     ],
 )
 def test_bad_declarations_are_refused(make, error, words):
@@ -189,3 +199,39 @@ def branching(step):
 def test_schedules_that_give_no_number(source, words):
     with pytest.raises(TypeError, match=words):
         huber(threshold=source)
+
+
+def called_again(text):
+    """A schedule of the name `again`, as two cells of a notebook may define it."""
+    namespace = {"__name__": "notebook"}
+    exec(f"def again(step):\n    return {text}", namespace)
+    return ls.schedule(namespace["again"])
+
+
+def test_two_schedules_of_one_name_are_not_saved_as_one():
+    first = huber(threshold=called_again("1.0 + step"))
+    same = huber(threshold=called_again("1.0 + step"))
+    assert ls.get(keras.saving.serialize_keras_object(first)) == same
+    last = huber(threshold=called_again("2.0 + step"))
+    with pytest.raises(ValueError, match="Two functions are called `notebook>again`"):
+        keras.saving.serialize_keras_object(first)
+    assert ls.get(keras.saving.serialize_keras_object(last)) == last
+
+
+def test_a_value_set_by_hand_stays_inside_of_its_range_in_float32():
+    loss = below_one(share=ls.adjustable(0.5))
+    model = keras.Sequential([keras.layers.Input((1,)), loss.state])
+    with pytest.raises(ValueError, match=r"`share` cannot be set.*is 1\.0 in float32"):
+        ls.set_hyperparameters(model, share=1 - 1e-9)
+    ls.set_hyperparameters(model, share=0.99999994)
+    model.compile(loss=loss)
+    assert np.isfinite(model.evaluate(np.ones((1, 1)), np.ones((1, 1)), verbose=0))
+
+
+def test_the_state_of_a_fixed_loss_keeps_nothing():
+    model = keras.Sequential([keras.layers.Input((1,)), huber.state])
+    model.compile(loss=huber)
+    assert model.evaluate(np.ones((1, 1)), np.zeros((1, 1)), verbose=0) == pytest.approx(0.5)
+    assert not model.weights
+    with pytest.raises(TypeError, match="a loss of lossmith"):
+        ls.with_state(model, keras.losses.Huber())

@@ -46,6 +46,7 @@ def test_ways_to_write_a_sum():
         sum([0.7 * huber, 0.3 * log_cosh]),
         weights[0] * huber + weights[1] * log_cosh,
         huber / (1 / 0.7) + 0.3 * log_cosh,
+        huber / np.array(1 / 0.7) + log_cosh / np.float32(1 / 0.3),
     ):
         assert total.hyperparameters["huber"].weight == pytest.approx(0.7)
         np.testing.assert_allclose(
@@ -94,6 +95,16 @@ def test_names_of_the_parts():
     assert list(total.hyperparameters) == ["huber", "huber_2", "near"]
     assert [part.name for part in total.parts] == ["huber", "huber_2", "near"]
     assert total.parts[1] == huber(threshold=3.0, reduction="none")
+    renamed = (0.5 * huber)(name="far") + log_cosh
+    assert list(renamed.hyperparameters) == ["far", "log_cosh"]
+    assert repr(renamed) == "(0.5 * Huber(threshold=1.0))(name='far') + 1.0 * LogCosh()"
+    assert repr(total(name="all")).endswith("(name='all')")
+
+
+def test_a_sum_of_many():
+    total = sum([huber] * 105)
+    assert list(total.hyperparameters)[-1] == "huber_105"
+    assert float(total([0.0], [1.0])) == pytest.approx(105 / 2)
 
 
 def bare():
@@ -164,23 +175,29 @@ def test_weights_and_hyperparameters_of_parts_change():
     assert ls.get_hyperparameters(model)["huber.loss.threshold"] == 16
 
 
-def uncertain_parts():
-    """Two parts that differ only in the loss that they weigh."""
-    return ls.uncertainty_weighted(huber) + ls.uncertainty_weighted(log_cosh)
-
-
 def rewarded():
     """Both a weight and, within two weights, a hyperparameter change."""
     weighted = np.float32(1.5) * (ls.adjustable(2.0) * huber(threshold=doubling))
     return weighted + ls.adjustable(3.0) * log_cosh
 
 
-@pytest.mark.parametrize("make", [uncertain_parts, rewarded])
-def test_parts_that_change_are_logged(make, backend):
-    total = make()
+def test_parts_whose_weights_are_learned_are_logged():
+    total = ls.uncertainty_weighted(huber) + 2 * ls.uncertainty_weighted(log_cosh)
+    model = sequential(total, metrics=total.parts)
+    history = model.fit(X, Y, epochs=2, verbose=0, callbacks=[ls.LogHyperparameters()]).history
+    scales = history["huber.loss.scale"], history["log_cosh.loss.scale"]
+    assert all(scale[0] != scale[1] for scale in scales)
+    figures = model.evaluate(X, Y, verbose=0, return_dict=True)
+    for part in (huber, log_cosh):
+        expected = np.mean(to_numpy(part(Y, model.predict(X, verbose=0))))
+        assert figures[part.name] == pytest.approx(expected, rel=1e-5)
+
+
+def test_parts_that_change_are_logged(backend):
+    total = rewarded()
     model = sequential(total, metrics=total.parts)
     if backend == "jax":  # its trainer hands metrics copies of the predictions, which carry nothing
-        with pytest.raises(ValueError, match="as a metric, fix it"):
+        with pytest.raises(ValueError, match=r"a metric of `fit`: on JAX.*leave it out"):
             model.fit(X, Y, verbose=0)
         model = sequential(total, metrics=total.parts)
     else:
@@ -266,6 +283,9 @@ def test_uncertainty_weighting_is_its_formula_and_adds_up():
         (lambda: ls.uncertainty_weighted(2 * likelihood), ValueError, "a loss of 0 or greater"),
         (lambda: ls.uncertainty_weighted(uncertain), ValueError, "a loss of 0 or greater"),
         (lambda: huber + log_cosh(name="mask"), TypeError, "cannot be the name"),
+        (lambda: huber(name="name") + log_cosh, TypeError, "`name` cannot be the name"),
+        (lambda: huber(name="dtype") + log_cosh, TypeError, "`dtype` cannot be the name"),
+        (lambda: huber(name="a.b") + log_cosh, TypeError, r"a dot.*loss\(name='a_b'\)"),
     ],
 )
 def test_what_cannot_be_composed(make, error, words):

@@ -89,6 +89,23 @@ def test_weights_alone_bring_the_value(trained, tmp_path):
     assert value_of(other) == 16
 
 
+@pytest.mark.parametrize("loss", [2 * SHAPE + ls.losses.huber, ls.losses.huber])
+def test_saving_makes_no_state_but_that_of_the_model(loss, tmp_path, monkeypatch):
+    model = sequential(loss)
+    made = []
+    build = type(loss.state).__init__
+
+    def counted(state, *args, **kwargs):
+        made.append(state)
+        build(state, *args, **kwargs)
+
+    monkeypatch.setattr(type(loss.state), "__init__", counted)
+    model.save(tmp_path / "model.keras")
+    assert keras.models.load_model(tmp_path / "model.keras").loss == loss
+    assert len(made) == 1
+    assert {"state", "values", "hyperparameters"} <= set(dir(loss))
+
+
 def test_checkpoints_bring_the_value(tmp_path):
     loss = level(height=ls.adjustable(3.0))
     model = sequential(loss)

@@ -243,3 +243,34 @@ def test_a_hyperparameter_that_could_change_is_fixed_where_it_is_swept():
     assert list(ls.get_hyperparameters(model)) == ["scale"]
     found = model.evaluate(*VALIDATION, return_dict=True, verbose=0)
     assert found["loss"] == pytest.approx(result.best.metric, rel=1e-4)
+
+
+def with_loss(loss):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1), loss.state])
+    model.compile("sgd")
+    return model
+
+
+def with_state_after(loss):
+    model = ls.with_state(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]), loss)
+    model.compile("sgd")
+    return model
+
+
+@pytest.mark.parametrize("make_model", [with_loss, with_state_after])
+def test_one_make_model_serves_whether_or_not_all_that_changes_is_swept(make_model):
+    result = sweep(make_model, huber(threshold=ls.adjustable(1.0)), epochs=1)
+    assert result.best_model.loss == huber(**result.best.hyperparameters)
+    assert ls.get_hyperparameters(result.best_model) == {}
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16"])
+def test_half_precision_in_a_folder(tmp_path, policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        result = sweep(folder=tmp_path, epochs=1, values={"threshold": [1.0]})
+        found = result.best_model.evaluate(*VALIDATION, return_dict=True, verbose=0)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert found["mae"] == pytest.approx(result.best.metric, rel=0.05)

@@ -29,6 +29,17 @@ def test_bad_grids(values, error, words):
         sweep(values=values)
 
 
+@ls.loss
+def quantile(y_true, y_pred, *, share: ls.Fraction = 0.5):
+    """A quantile's loss, for a range whose ends are no values of it."""
+    return keras.ops.maximum(share * (y_true - y_pred), (share - 1) * (y_true - y_pred))
+
+
+def test_a_value_that_float32_takes_out_of_its_range():
+    with pytest.raises(ValueError, match=r"`share`.*is 1\.0 in float32"):
+        sweep(loss=quantile, values={"share": [0.5, 1 - 1e-9]})
+
+
 @pytest.mark.parametrize("metric", ["loss", "val_loss", "huber", huber, None])
 def test_ranking_by_the_swept_loss_is_refused(metric):
     with pytest.raises(ValueError, match=r"(?s)cannot be ranked by huber itself.*likelihood"):
@@ -44,6 +55,8 @@ def test_ranking_by_the_swept_loss_is_refused(metric):
         ({"validation_data": X}, TypeError, "validation_data must be"),
         ({"validation_data": (X[:3], X[:2, 0])}, ValueError, r"lengths are \[3, 2\]"),
         ({"metric": lambda y_true, y_pred: y_pred}, ValueError, "mode='max'"),
+        ({"metric": "val_mae"}, ValueError, "no metric is called 'val_mae'. Did you mean 'mae'"),
+        ({"metric": "cosine_simlarity"}, ValueError, "Did you mean 'CosineSimilarity'"),
         ({"loss": keras.losses.Huber()}, TypeError, "one of lossmith"),
         ({"loss": ls.losses.student_t_likelihood(df=ls.learned(1.0)), "values": {"scale": [1.0]}},
          TypeError, r"`df` of .* changes.*def make_model\(loss\)"),
@@ -83,6 +96,30 @@ def test_models_that_differ_in_shape():
 
     with pytest.raises(ValueError, match=r"models of one shape.*\(3, 2\).*\(3, 3\)"):
         sweep(growing, optimizer="sgd", seeds=(0, 1))
+
+
+def test_models_that_differ_in_their_layers():
+    activations = iter(["relu", "tanh"])
+
+    def changing():
+        hidden = keras.layers.Dense(2, activation=next(activations))
+        return keras.Sequential([keras.Input((3,)), hidden, keras.layers.Dense(1)])
+
+    with pytest.raises(ValueError, match=r"seed 1.*activation is 'tanh' and was 'relu'"):
+        sweep(changing, optimizer="sgd", seeds=(0, 1))
+
+
+def test_models_that_differ_in_seeds_and_names_are_alike():
+    numbers = itertools.count()
+
+    def seeded():
+        number = next(numbers)
+        start = keras.initializers.GlorotUniform(seed=number)
+        hidden = keras.layers.Dense(2, kernel_initializer=start, name=f"hidden_{number}")
+        return keras.Sequential([keras.Input((3,)), hidden, keras.layers.Dense(1)])
+
+    result = sweep(seeded, optimizer="sgd", seeds=(0, 1))
+    assert {row.status for row in result.rows} == {"finished"}
 
 
 def test_one_that_diverges_does_not_touch_the_others():

@@ -200,9 +200,9 @@ class MemoryState(LossState):
             name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False
         )
 
-    def memory(self, training: bool | None) -> Memory:
+    def memory(self, training: bool | None, steps: Any) -> Memory:
         """The memory, before the step of which these are the predictions."""
-        usable = ops.convert_to_tensor(self.step_counter()) >= self.loss.warm_up
+        usable = steps >= self.loss.warm_up
         return Memory(self, bool(training), ops.cast(usable, self.variable_dtype))
 
     def contents(self) -> tuple[Any, Any, Any]:

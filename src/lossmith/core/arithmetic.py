@@ -31,6 +31,8 @@ class Arithmetic:
 
     def __truediv__(self, divisor: Any) -> Any:
         """A loss with the inverse of a number as its weight."""
+        if isinstance(divisor, np.ndarray) and np.ndim(divisor) == 0:
+            divisor = divisor.item()
         if not isinstance(divisor, numbers.Real):
             return NotImplemented
         return self * (1.0 / float(divisor))

@@ -79,6 +79,7 @@ choose_backend()
 
 import keras as keras  # noqa: E402 - the backend has to be chosen first
 from keras.src.backend import get_keras_mask  # noqa: E402 - Keras has no public name for it
+from keras.src.backend.common.stateless_scope import get_stateless_scope  # noqa: E402 - nor here
 from keras.src.backend.common.symbolic_scope import (  # noqa: E402
     in_symbolic_scope as in_symbolic_scope,
 )
@@ -135,6 +136,15 @@ def attach(tensor: Any, attribute: str, value: Any) -> None:
 def attached(tensor: Any, attribute: str) -> Any:
     """What `attach` has put on this very tensor, `None` if nothing."""
     return get_tensor_attr(tensor, attribute)
+
+
+def pass_of(layer: Any) -> Any:
+    """An object that all layers called in one pass through a model share, and no other pass.
+
+    It takes attributes. JAX's trainer calls the layers of a model without its `__call__`, and each
+    pass is a stateless scope of its own.
+    """
+    return get_stateless_scope() or layer._get_call_context()
 
 
 def synchronise(model: Any) -> None:

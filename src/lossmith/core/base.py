@@ -237,8 +237,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
         `self.state = loss.state` in the `__init__` of a subclassed model and
         `self.state(outputs, training=training)` in its `call`.
 
-        Raises:
-            ValueError: if all hyperparameters are fixed.
+        Where all hyperparameters are fixed it keeps nothing, so that code for a loss that changes
+        serves one that does not.
         """
         return LossState(self)
 

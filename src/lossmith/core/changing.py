@@ -1,6 +1,7 @@
 """Hyperparameters that change while a model trains: what all kinds share, and those set by hand."""
 
 import numbers
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossmith.core.backend import keras
-from lossmith.core.ranges import Range, no_bounds, real_arm
+from lossmith.core.ranges import Range, no_bounds, range_of, real_arm
 
 if TYPE_CHECKING:
     from lossmith.core.hyperparameters import Hyperparameter
@@ -48,7 +49,14 @@ class Changing:
                 f"{hyperparameter.describe()} and cannot {self.verb} while a model trains: only "
                 "bounds (Gt, Ge, Lt, Le) can be kept to at every step."
             )
-        hyperparameter.bind(loss, self.initial)
+        first = hyperparameter.bind(loss, self.initial)
+        if self.may_leave_its_range:
+            try:
+                check_kept(first, range_of(real_arm(hyperparameter.kind)))
+            except ValueError as error:
+                raise ValueError(
+                    f"{loss}: hyperparameter `{hyperparameter.name}` cannot be {self!r}: {error}"
+                ) from None
         return self
 
     def build(self, layer: Any, name: str, limits: Range) -> Variables:
@@ -126,6 +134,25 @@ def adjustable(initial: float) -> Any:
     return Adjustable(real_number("adjustable", initial))
 
 
+def kept_dtype() -> str:
+    """The dtype in which changing values are kept: float32 for half precision as well."""
+    return "float64" if keras.config.floatx() == "float64" else "float32"
+
+
+def check_kept(value: Any, limits: Range) -> None:
+    """Refuse a value inside a range that leaves it when it is rounded to be kept.
+
+    Raises:
+        ValueError: naming the nearest value that can be kept.
+    """
+    kept = np.asarray(value, kept_dtype())
+    if not limits.holds(kept):
+        raise ValueError(
+            f"{value!r} is {kept!s} in {kept.dtype}, in which values that change are kept, and "
+            f"out of the range; the nearest inside is {limits.nearest_inside(kept)!s}."
+        )
+
+
 def real_number(function: str, value: Any) -> float:
     """A finite or infinite number given to a function of lossmith.
 
@@ -145,7 +172,7 @@ def add_variable(layer: Any, name: str, initial: Any, *, trainable: bool) -> Any
     """A variable of a state layer that starts at a number or an array."""
     array = np.asarray(initial, layer.variable_dtype)
     return layer.add_weight(
-        name=name.replace(".", "_"),
+        name=re.sub("[./]", "_", name),
         shape=array.shape,
         initializer=lambda shape, dtype: ops.convert_to_tensor(array, dtype),
         trainable=trainable,

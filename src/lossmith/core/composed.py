@@ -1,6 +1,7 @@
 """Losses made of losses: weighted, summed, weighed by their uncertainty."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from lossmith.core import backend, declaration, evaluation
@@ -58,11 +59,18 @@ class Weighted(Loss, package=_PACKAGE):
         return super()._with(changes)
 
     def __repr__(self) -> str:
-        return _with_settings(self, self._text())
+        return _with_settings(self._product(), {**self._own_name(), **_reduction_and_dtype(self)})
 
     def _text(self) -> str:
+        """As a part of a sum, which has its reduction and dtype."""
+        return _with_settings(self._product(), self._own_name())
+
+    def _product(self) -> str:
         loss = self.hyperparameters["loss"](dtype=None)
         return f"{self.hyperparameters['weight']!r} * {loss!r}"
+
+    def _own_name(self) -> dict[str, Any]:
+        return {} if self.name == self.hyperparameters["loss"].name else {"name": self.name}
 
 
 class Sum(Loss, package=_PACKAGE):
@@ -75,9 +83,11 @@ class Sum(Loss, package=_PACKAGE):
 
     The parts are hyperparameters named after them (`huber`, a second one `huber_2`), so that
     `huber.weight` and `huber.loss.threshold` can change, and `loss.parts` are the losses without
-    their weights: `compile(loss=total, metrics=total.parts)` logs them.
+    their weights: `compile(loss=total, metrics=total.parts)` logs them. A part bears the name of
+    its loss, which `loss(name="near")` chooses; it has no dot.
 
     Raises:
+        TypeError: if a part bears a name that means something else, or one with a dot.
         ValueError: if parts differ in reduction, dtype, or in what their targets are.
 
     >>> import lossmith as ls
@@ -93,10 +103,8 @@ class Sum(Loss, package=_PACKAGE):
         cls, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Every keyword but the settings is a part."""
-        settings: dict[str, Any] = {
-            key: kwargs.pop(key) for key in ("name", "reduction", "dtype") if key in kwargs
-        }
-        declaration.refuse_names("Sum", kwargs, Loss)
+        settings: dict[str, Any] = {key: kwargs.pop(key) for key in SETTINGS if key in kwargs}
+        _refuse_names(kwargs)
         if len(kwargs) < 2 or args:
             raise TypeError("A sum has two parts or more: write 0.7 * first + 0.3 * second.")
         declared = {name: Hyperparameter(name, Weighted) for name in kwargs}
@@ -124,16 +132,17 @@ class Sum(Loss, package=_PACKAGE):
 
     @property
     def parts(self) -> list[Loss]:
-        """The losses without their weights, each under the name of its part.
+        """The losses without their weights, learned ones included, under the names of the parts.
 
         They are meant for `metrics=total.parts`, or `weighted_metrics=total.parts` where samples
         have weights. Where the sum is a mean, a per-sample part is unreduced, so that Keras shows
         the mean over the samples of an epoch, whatever the batches; of a batchwise part it shows
         the mean over the batches.
 
-        Parts that change are metrics in `fit` on TensorFlow and PyTorch, and in `evaluate`
-        everywhere. JAX hands the metrics of a training step copies of the predictions, which carry
-        no values; there a part that changes raises and has to be fixed, or left out.
+        Where a hyperparameter of a part itself changes, the part is a metric in `fit` on TensorFlow
+        and PyTorch, and in `evaluate` everywhere. JAX hands the metrics of a training step copies
+        of the predictions, which carry no values; there such a part raises before the first step,
+        and has to be left out or fixed: `metrics=[part(threshold=1.0)]`.
         """
         return [
             _without_weights(part)(name=name, reduction=_of_metric(part, self.reduction))
@@ -163,7 +172,9 @@ class Sum(Loss, package=_PACKAGE):
 
     def __repr__(self) -> str:
         parts = self.hyperparameters.values()
-        return _with_settings(self, " + ".join(part._text() for part in parts))
+        own = {} if self.name == self.default_name else {"name": self.name}
+        text = " + ".join(part._text() for part in parts)
+        return _with_settings(text, {**own, **_reduction_and_dtype(self)})
 
 
 _ADVICE = {
@@ -260,9 +271,22 @@ def total(first: Any, second: Any) -> Sum:
         inner = each.hyperparameters.values() if isinstance(each, Sum) else [each]
         for part in inner:
             part = _as_part(part)
-            parts[_free_name(part.loss.name, parts)] = part
+            parts[_free_name(part.name, parts)] = part
+    _refuse_names(parts)
     shared = next(iter(parts.values()))
     return Sum(**parts, reduction=shared.reduction, dtype=shared.requested_dtype)
+
+
+def _refuse_names(names: Iterable[str]) -> None:
+    """Refuse parts whose names mean something else, or read as a part of a part."""
+    declaration.refuse_names("A sum", names, Loss)
+    for name in names:
+        if "." in name:
+            raise TypeError(
+                f"A sum: `{name}` cannot be the name of a part, since a dot leads to a "
+                "hyperparameter inside of one. Give the loss another name: "
+                f"loss(name={name.replace('.', '_')!r})."
+            )
 
 
 def _as_part(loss: Any) -> Weighted:
@@ -281,7 +305,9 @@ def _may_be_negative(loss: Loss) -> bool:
 
 
 def _without_weights(loss: Loss) -> Loss:
-    return _without_weights(loss.hyperparameters["loss"]) if isinstance(loss, Weighted) else loss
+    if isinstance(loss, Weighted | UncertaintyWeighted):
+        return _without_weights(loss.hyperparameters["loss"])
+    return loss
 
 
 def _of_metric(part: Loss, reduction: str) -> str:
@@ -290,10 +316,12 @@ def _of_metric(part: Loss, reduction: str) -> str:
     return "none" if is_mean and not part.batchwise else reduction
 
 
-def _with_settings(loss: Loss, text: str) -> str:
+def _reduction_and_dtype(loss: Loss) -> dict[str, Any]:
     shown = {} if loss.reduction == "sum_over_batch_size" else {"reduction": loss.reduction}
-    if loss.requested_dtype is not None:
-        shown["dtype"] = loss.requested_dtype
+    return shown if loss.requested_dtype is None else {**shown, "dtype": loss.requested_dtype}
+
+
+def _with_settings(text: str, shown: Mapping[str, Any]) -> str:
     settings = ", ".join(f"{name}={value!r}" for name, value in shown.items())
     return f"({text})({settings})" if shown else text
 
@@ -301,7 +329,8 @@ def _with_settings(loss: Loss, text: str) -> str:
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:
     if name not in taken:
         return name
-    return next(f"{name}_{number}" for number in range(2, 99) if f"{name}_{number}" not in taken)
+    numbered = (f"{name}_{number}" for number in itertools.count(2))
+    return next(each for each in numbered if each not in taken)
 
 
 def _taken_over(loss: Loss) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Losses do not change once they are made, so that they can be shared, compared and hashed."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from lossmith.core.declaration import SETTINGS
+
+_KERAS_SEARCH = "_walk_saveable"
 
 
 class Immutable:
@@ -23,6 +26,14 @@ class Immutable:
 
     def __delattr__(self, attribute: str) -> None:
         raise AttributeError(f"A loss is immutable: `{attribute}` cannot be deleted.")
+
+    def __dir__(self) -> Iterable[str]:
+        """All attributes, and none for Keras, which looks through them for variables to save.
+
+        There are none, and `state` would give it a new layer with this very loss in it to look
+        through, and so on.
+        """
+        return () if sys._getframe(1).f_code.co_name == _KERAS_SEARCH else super().__dir__()
 
     def __copy__(self) -> Self:
         return self

@@ -17,15 +17,15 @@ def with_state(model: Any, loss: Any) -> Any:
     Args:
         model: a built model: Sequential, functional, or subclassed with one output. It is left as
             it is; compile and train what is returned.
-        loss: a loss with a hyperparameter that changes; for a model with several outputs, a
+        loss: a loss of lossmith, whose hyperparameters change; for a model with several outputs, a
             dictionary or list of losses as `compile` takes it (`None` and fixed losses are let
             through). With a dictionary the outputs are one too, under the same names.
 
     Raises:
         TypeError: if the model has a `train_step`, `test_step` or `compute_loss` of its own, which
-            the model that is returned would not have.
-        ValueError: if no loss has a hyperparameter that changes, the losses do not match the
-            outputs, or the model has a state of the loss already.
+            the model that is returned would not have, or the loss is none of lossmith.
+        ValueError: if none of several losses has a hyperparameter that changes, the losses do not
+            match the outputs, or the model has a state of the loss already.
 
     Example:
     >>> import keras
@@ -40,6 +40,7 @@ def with_state(model: Any, loss: Any) -> Any:
     _refuse_own_steps(model)
     if isinstance(loss, Mapping | list | tuple):
         return _with_states(model, loss)
+    LossState.check(loss)
     _refuse_second_state(model, loss)
     state = loss.state
     if isinstance(model, keras.Sequential):
@@ -182,9 +183,10 @@ def _places(model: Any) -> dict[str, tuple[LossState, str]]:
             f"The hyperparameters of `{model.name}` are out of reach while another model that "
             "contains it is being trained: give the model whose `fit` runs."
         )
+    keeping = [(prefix, state) for prefix, state in states if state.loss.changing]
     return {
-        f"{prefix}.{name}" if len(states) > 1 else name: (state, name)
-        for prefix, state in states
+        f"{prefix}.{name}" if len(keeping) > 1 else name: (state, name)
+        for prefix, state in keeping
         for name in state.loss.changing
     }
 

@@ -26,9 +26,20 @@ class Range(NamedTuple):
 
     def contains(self, value: Any) -> Any:
         """Whether every entry of a tensor or number is finite and inside."""
+        return ops.all(ops.logical_and(*self._within(value)))
+
+    def holds(self, value: np.ndarray) -> bool:
+        """Whether every entry of an array is finite and inside; no trace changes the answer."""
+        return bool(np.all(np.logical_and(*self._within(value))))
+
+    def _within(self, value: Any) -> tuple[Any, Any]:
         above = value > self.lower if self.lower_open else value >= self.lower
         below = value < self.upper if self.upper_open else value <= self.upper
-        return ops.all(ops.logical_and(above, below))
+        return above, below
+
+    def nearest_inside(self, value: np.ndarray) -> np.ndarray:
+        """The number of the array's dtype strictly between the bounds that is nearest to it."""
+        return np.clip(value, *self._representable(value.dtype))
 
     def has_inside(self, value: Any) -> bool:
         """Whether a number or array is finite and strictly between the bounds."""

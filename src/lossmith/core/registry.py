@@ -63,6 +63,21 @@ def register_function(function: Any) -> None:
         keras.saving.register_keras_serializable(package_of(function.__module__), name)(function)
 
 
+def check_still_registered(function: Any) -> None:
+    """Refuse to save a function whose name means another one by now.
+
+    Raises:
+        ValueError: if one with other code, as a cell of a notebook run anew has not, took its name.
+    """
+    name = registered_name(function)
+    known = keras.saving.get_registered_object(name)
+    if known is not function and getattr(known, "__code__", None) != function.__code__:
+        raise ValueError(
+            f"Two functions are called `{name}`, and a saved model could not tell them apart: give "
+            "one of them another name, or make the loss anew with the one that was defined last."
+        )
+
+
 def _written_at(cls: type) -> tuple[str, str]:
     """Where a class was defined: defining it there again, as notebooks do, replaces it."""
     return package_of(cls.__module__), cls.__qualname__

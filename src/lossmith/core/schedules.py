@@ -75,7 +75,8 @@ class Schedule(Changing):
         if isinstance(self.source, LearningRateSchedule):
             source: Any = keras.saving.serialize_keras_object(self.source)
         else:
-            source = keras.saving.get_registered_name(self.source)
+            registry.check_still_registered(self.source)
+            source = registry.registered_name(self.source)
         return {"source": source, "steps_per_epoch": self.steps_per_epoch}
 
     @classmethod
@@ -132,11 +133,13 @@ def schedule(
         source: a function of the step, a float32 tensor, written with `keras.ops` or arithmetic;
             or any `keras.optimizers.schedules.LearningRateSchedule`. To load a model that was
             saved with a function, the module that makes the schedule has to be imported, so
-            write it as a decorator.
+            write it as a decorator. It is saved by its name: of two with one name in a module the
+            one defined first is refused when it is saved.
         steps_per_epoch: if given, `source` gets the number of epochs done instead of the step.
 
     Raises:
-        TypeError: for a lambda, a class or anything else that could not be saved.
+        TypeError: for a lambda, a class or anything else that could not be saved, and for what is
+            a schedule already.
         ValueError: if `steps_per_epoch` is not a positive integer.
 
     Example:
@@ -152,6 +155,8 @@ def schedule(
         raise ValueError(f"steps_per_epoch must be a positive integer; got {steps_per_epoch!r}.")
     if source is None:
         return functools.partial(schedule, steps_per_epoch=steps_per_epoch)
+    if isinstance(source, Changing):
+        raise TypeError(f"lossmith.schedule got {source!r}, which changes already: give that.")
     if not isinstance(source, LearningRateSchedule):
         if not inspect.isfunction(source):
             raise TypeError(

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.core import tracing
+from lossmith.core import backend, tracing
 from lossmith.core.backend import keras
+from lossmith.core.changing import check_kept, kept_dtype
 from lossmith.core.hyperparameters import Hyperparameter
 from lossmith.core.ranges import Range, range_of, real_arm
 
 ops = keras.ops
+_COUNTED = "lossmith_counted"
 
 
 @keras.saving.register_keras_serializable("lossmith")
@@ -19,7 +21,10 @@ class LossState(keras.layers.Layer):
 
     The layer returns its inputs as they are. The values travel with the tensor itself, as masks
     do, so that a loss always meets those of the model that made its predictions, whoever else
-    holds a copy of the model or the same loss. Made by `loss.state`.
+    holds a copy of the model or the same loss. Made by `loss.state`; of a loss of which nothing
+    changes it keeps nothing.
+
+    A step is a call of the model in training, however often its layers call the state in it.
 
     Args:
         loss: the loss; the model is compiled with it, or with one that differs only in name,
@@ -27,13 +32,12 @@ class LossState(keras.layers.Layer):
         **kwargs: `name` and `trainable`, as for any layer.
 
     Raises:
-        ValueError: if the loss has no hyperparameter that changes.
+        TypeError: if it is no loss of lossmith.
     """
 
     def __init__(self, loss: Any, **kwargs: Any) -> None:
         self.check(loss)
-        dtype = "float64" if keras.config.floatx() == "float64" else "float32"
-        super().__init__(**{**kwargs, "dtype": dtype, "autocast": False})
+        super().__init__(**{**kwargs, "dtype": kept_dtype(), "autocast": False})
         self.loss = loss
         self.supports_masking = True
         self._counter: Any = None
@@ -41,12 +45,9 @@ class LossState(keras.layers.Layer):
 
     @staticmethod
     def check(loss: Any) -> None:
-        """Refuse a loss that has nothing to keep."""
-        if not getattr(loss, "changing", None):
-            raise ValueError(
-                f"{loss!r} has no state: all its hyperparameters are fixed. One that changes is "
-                "given as lossmith.schedule(...), adjustable(...) or learned(...)."
-            )
+        """Refuse what is no loss of lossmith."""
+        if not hasattr(loss, "changing"):
+            raise TypeError(f"A LossState belongs to a loss of lossmith; got {loss!r}.")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the variables."""
@@ -80,16 +81,29 @@ class LossState(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the inputs, which carry the current values to the loss."""
-        current = self.current()
-        if self._counter is not None:
-            current = current._replace(training_is_known=self._knows_training(training))
-        memory = self.memory(training)
-        if self._counter is not None and training:
-            self._counter.assign_add(1)
-        tracing.send(inputs, self.loss, current._replace(memory=memory))
+        if self._counter is None:
+            tracing.send(inputs, self.loss, self.current())
+            return inputs
+        steps = self._steps_done(bool(training))
+        current = self.current(steps)._replace(
+            training_is_known=self._knows_training(training), memory=self.memory(training, steps)
+        )
+        tracing.send(inputs, self.loss, current)
         return inputs
 
-    def memory(self, training: bool | None) -> Any:
+    def _steps_done(self, training: bool) -> Any:
+        """The number of steps before this call of the model, which counts once in training."""
+        this_pass = backend.pass_of(self)
+        counted = getattr(this_pass, _COUNTED, {})
+        key = id(self), training
+        if key not in counted:
+            counted = {**counted, key: ops.copy(ops.convert_to_tensor(self._counter))}
+            setattr(this_pass, _COUNTED, counted)
+            if training:
+                self._counter.assign_add(1)
+        return counted[key]
+
+    def memory(self, training: bool | None, steps: Any) -> Any:
         """What the loss reads and writes beside its hyperparameters, if it does."""
         return None
 
@@ -102,12 +116,15 @@ class LossState(keras.layers.Layer):
         outermost = self._get_call_context().entry_layer
         return training is not None or (outermost is not self and outermost._call_has_training_arg)
 
-    def current(self) -> tracing.Current:
-        """The current values as tensors; the first one stands in for one that is not valid."""
+    def current(self, steps: Any = None) -> tracing.Current:
+        """The values after so many steps as tensors; for one that is not valid the first one."""
         values, valid = {}, None
         for name, kind in self.loss.changing.items():
             limits = self.range_of(name)
-            values[name] = value = kind.value(self._variables[name], limits)
+            variables = self._variables[name]
+            if "step" in variables:
+                variables = {"step": steps}
+            values[name] = value = kind.value(variables, limits)
             if kind.may_leave_its_range:
                 fits = limits.contains(value)
                 values[name] = ops.where(fits, value, ops.full_like(value, kind.initial))
@@ -135,6 +152,7 @@ class LossState(keras.layers.Layer):
                 f"{self.loss.name}: `{name}` can be set to a number or an array; got {value!r}."
             )
         try:
+            check_kept(bound, self.range_of(name))
             kept = self.loss.changing[name].to_variable(bound, self.range_of(name))
         except ValueError as error:
             raise ValueError(f"{self.loss.name}: `{name}` cannot be set: {error}") from None

@@ -285,11 +285,20 @@ def _address(loss: "Loss") -> _Address:
 def _missing(loss: "Loss", carried: Mapping[_Address, Current], what: str, advice: str) -> str:
     there = ", ".join(each.words for each in carried)
     found = f"They come from the state of another loss, {there}. " if there else ""
+    on_jax = keras.backend.backend() == "jax" and not there
+    reason = f". {_METRIC_ON_JAX} Otherwise" if on_jax else ", since"
     return (
-        f"{loss!r}: the predictions bring no {what}, since the state of this loss is not where "
+        f"{loss!r}: the predictions bring no {what}{reason} the state of this loss is not where "
         f"they leave the model. {found}Put it there: Sequential([..., loss.state]), outputs = "
         f"loss.state(outputs), or model = lossmith.with_state(model, loss). {advice}"
     )
+
+
+_METRIC_ON_JAX = (
+    "If this is a metric of `fit`: on JAX the metrics of a training step get copies of the "
+    "predictions, which carry no values; leave it out of compile(metrics=...), to which it may "
+    "come back for `evaluate`, or give it with the value fixed."
+)
 
 
 def nan_unless(valid: Any, value: Any) -> Any:

@@ -8,9 +8,9 @@ import numpy as np
 
 from lossmith.core import Loss, traced
 from lossmith.core.backend import keras
-from lossmith.core.changing import Changing
+from lossmith.core.changing import Changing, check_kept
 from lossmith.core.hyperparameters import Hyperparameter, comparable
-from lossmith.core.ranges import real_arm
+from lossmith.core.ranges import range_of, real_arm
 from lossmith.core.tracing import by_holder
 
 Values = dict[str, Any]
@@ -59,7 +59,13 @@ def bound(loss: Loss, name: str, value: Any) -> Any:
             f"sweep: the values of `{name}` are fixed for each candidate; got {value!r}."
         )
     holder, last = _holder(loss, name)
-    return holder(**{last: value}).hyperparameters[last]
+    found = holder(**{last: value}).hyperparameters[last]
+    if is_real(loss, name, found):
+        try:
+            check_kept(found, range_of(real_arm(holder.declared[last].kind)))
+        except ValueError as error:
+            raise ValueError(f"sweep: `{name}`: {error}") from None
+    return found
 
 
 def _holder(loss: Loss, name: str) -> tuple[Loss, str]:

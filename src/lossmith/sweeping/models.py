@@ -11,6 +11,9 @@ from lossmith.core.backend import keras
 from lossmith.sweeping.runs import Weights
 from lossmith.sweeping.settings import Settings
 
+_MAY_DIFFER = ("name", "seed")
+"""What equal models may have different in their configurations."""
+
 
 class Start(NamedTuple):
     """The values of all variables before the first step."""
@@ -20,6 +23,8 @@ class Start(NamedTuple):
     optimizer: Weights
     generator: Any
     """What layers draw from, where that is no variable."""
+    layers: Any = None
+    """What the model is made of, as `described` tells it."""
 
 
 def make(settings: Settings, loss: Loss, seed: int, swept: Any = None) -> Any:
@@ -71,6 +76,7 @@ def start_of(model: Any) -> Start:
         _numbers(model.non_trainable_variables),
         _numbers(model.optimizer.variables),
         backend.generator_state(),
+        described(model),
     )
 
 
@@ -107,8 +113,12 @@ def _numbers(variables: Any) -> Weights:
 
 
 def _number(variable: Any) -> np.ndarray:
-    value = keras.ops.convert_to_tensor(variable)
-    if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
+    return as_number(keras.ops.convert_to_tensor(variable))
+
+
+def as_number(value: Any) -> np.ndarray:
+    """A tensor as an array of a dtype that files of NumPy hold."""
+    if keras.backend.standardize_dtype(value.dtype) == "bfloat16":
         value = keras.ops.cast(value, "float32")
     return np.array(keras.ops.convert_to_numpy(value))
 
@@ -149,11 +159,11 @@ def _renamed(config: Any, names: Mapping[str, str]) -> Any:
     return names.get(config, config) if isinstance(config, str) else config
 
 
-def check_shapes(first: Start, other: Start, seed: int) -> None:
+def check_alike(first: Start, other: Start, seed: int) -> None:
     """Refuse models that differ in more than the values of their variables.
 
     Raises:
-        ValueError: naming the first variables that differ.
+        ValueError: naming the first variables or settings that differ.
     """
     for mine, its in zip(first[:3], other[:3], strict=True):
         shapes = [[each.shape for each in side] for side in (mine, its)]
@@ -167,3 +177,21 @@ def check_shapes(first: Start, other: Start, seed: int) -> None:
                 f"weights only; it returned {differing[0]} and then, with seed {seed}, "
                 f"{differing[1]}."
             )
+    for part in ("layers", "config"):
+        found = _difference(first.layers[part], other.layers[part], part)
+        if found:
+            raise ValueError(
+                "sweep: make_model() must return models of the same layers, which differ in their "
+                f"first weights only; with seed {seed} it returned another one: {found}."
+            )
+
+
+def _difference(first: Any, other: Any, place: str) -> str:
+    """The first place where two configurations differ, in words; seeds and names may."""
+    if isinstance(first, dict) and isinstance(other, dict) and first.keys() == other.keys():
+        pairs = [(name, first[name], other[name]) for name in first if name not in _MAY_DIFFER]
+    elif isinstance(first, list) and isinstance(other, list) and len(first) == len(other):
+        pairs = [(place, *each) for each in zip(first, other, strict=True)]
+    else:
+        return "" if first == other else f"its {place} is {other!r} and was {first!r}"
+    return next(filter(None, (_difference(mine, its, name) for name, mine, its in pairs)), "")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lossmith.core import Loss
+from lossmith.core import Loss, registry
 from lossmith.core.backend import keras
 from lossmith.sweeping import grid
 
@@ -61,8 +61,8 @@ def ranking(loss: Loss, swept: Iterable[str], metric: Any, mode: str | None) -> 
     """How candidates that differ in the `swept` hyperparameters of a loss are compared.
 
     Raises:
-        ValueError: if the values of the metric are not comparable, or it is not known whether
-            more of it is better.
+        ValueError: if the metric is unknown, its values are not comparable, or it is not known
+            whether more of it is better.
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"sweep: mode must be 'min' or 'max'; got {mode!r}.")
@@ -73,6 +73,7 @@ def ranking(loss: Loss, swept: Iterable[str], metric: Any, mode: str | None) -> 
         raise ValueError(_refusal(loss, list(swept)))
     if isinstance(metric, Loss):
         return Ranking(metric if metric.batchwise else metric(reduction="none"), mode or "min")
+    _check_known(metric)
     known = mode or _direction(metric)
     if known is None:
         raise ValueError(
@@ -83,6 +84,29 @@ def ranking(loss: Loss, swept: Iterable[str], metric: Any, mode: str | None) -> 
 
 def _is_likelihood(loss: Loss, swept: Iterable[str]) -> bool:
     return all("." not in name and name in type(loss).learnable for name in swept)
+
+
+def _check_known(metric: Any) -> None:
+    """Refuse a name that is none of a metric."""
+    if _is_known(metric):
+        return
+    name = str(metric).removeprefix("val_")
+    known = [each for each in dir(keras.metrics) if not each.startswith("_")]
+    close = [name] if _is_known(name) else registry.closest(name, known)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    raise ValueError(
+        f"sweep: no metric is called {metric!r}.{hint} Give what compile(metrics=[...]) takes, "
+        "such as 'mae' or a keras.metrics.Metric. It is measured on the validation data; there is "
+        "no `val_` in its name."
+    )
+
+
+def _is_known(metric: Any) -> bool:
+    try:
+        keras.metrics.get(metric)
+    except ValueError:
+        return False
+    return True
 
 
 def _direction(metric: Any) -> str | None:

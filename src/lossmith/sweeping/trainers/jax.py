@@ -9,6 +9,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from lossmith.core import Loss
+from lossmith.sweeping import models
 from lossmith.sweeping.runs import Ended, Progress, Run, Watch, Weights
 from lossmith.sweeping.settings import Settings
 from lossmith.sweeping.trainers.jax_program import Program, Table
@@ -114,9 +115,9 @@ def _train_block(
                 break
     except KeyboardInterrupt:
         if kept is not None:
-            yield from _early(block, progress, jax.tree.map(np.asarray, kept))
+            yield from _early(block, progress, jax.tree.map(models.as_number, kept))
         raise
-    final = jax.tree.map(np.asarray, state if kept is None else (*kept, []))
+    final = jax.tree.map(models.as_number, state if kept is None else (*kept, []))
     for place in np.ndindex(len(block), len(block[0])):
         run, outcome = _at(block, place), _at(progress, place).outcome()
         weights = program.weights(final, *place) if kept is None else _weights(final, place)

@@ -87,7 +87,7 @@ class Program:
                 other = models.make(self._settings, self._swept.loss, run.start_seed, self._swept)
                 made = models.start_of(other)
                 first = next(iter(self._starts.values()))
-                models.check_shapes(first, made, run.start_seed)
+                models.check_alike(first, made, run.start_seed)
                 self._starts[run.start_seed] = made
         starts = [[tuple(self._starts[run.start_seed][:3]) for run in row] for row in block]
         rows = [jax.tree.map(lambda *each: np.stack(each), *row) for row in starts]
