@@ -1,5 +1,6 @@
 """`Loss`: the one kind of thing a loss is."""
 
+import functools
 import inspect
 import re
 import sys
@@ -278,7 +279,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
         the same class, and `loss()` the loss itself.
 
         Raises:
-            TypeError: if the two are mixed, or a hyperparameter is given by position.
+            TypeError: if the two are mixed, or a hyperparameter is given by position, as which two
+                numbers of Python are taken.
             ValueError: if shapes or labels do not fit, or a hyperparameter is out of range.
         """
         if y_true is NOT_GIVEN and y_pred is NOT_GIVEN:
@@ -287,6 +289,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             return self._with(changes) if changes else self
         if changes or y_true is NOT_GIVEN or y_pred is NOT_GIVEN:
             raise declaration.call_error(self.name, y_true is not NOT_GIVEN, self.declared, changes)
+        declaration.refuse_two_numbers(self.name, y_true, y_pred, self.declared)
         return evaluation.evaluate(self, y_true, y_pred, sample_weight, mask, self.reduction)
 
     def values(
@@ -315,6 +318,9 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
 
     def check_targets(self, y_true: np.ndarray) -> None:
         """Refuse targets outside the formula's domain; called where their values can be seen.
+
+        Override it for a domain of your own. Class ids are not checked unless you do: the last axis
+        of y_pred may be that of an embedding, and says nothing of how many classes there are.
 
         Raises:
             ValueError: if `targets="pair"` and a label is neither 0 nor 1 (or, with graded labels,
@@ -366,6 +372,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             given["name"] = given.pop(_SHOWN_NAME, None)
         return cls(**given)
 
+    @functools.cached_property
     def _key(self) -> tuple[Any, ...]:
         values = {**self._explicit(), "name": None}
         return tuple((name, hp.comparable(value)) for name, value in sorted(values.items()))
@@ -373,10 +380,10 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Loss):
             return NotImplemented
-        return type(self) is type(other) and self._key() == other._key()
+        return type(self) is type(other) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((type(self), self._key()))
+        return hash((type(self), self._key))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (declaration.reference(type(self)), self.get_config())

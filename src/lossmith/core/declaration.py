@@ -29,6 +29,7 @@ class _NotGiven:
 NOT_GIVEN: Any = _NotGiven()
 
 _OWN_FIELDS = ("targets", "batchwise", "aliases", "learnable", *SETTINGS)
+_NUMBERS = (bool, int, float)
 _PREDICTION_NAMES = frozenset(
     {"y_pred", "y_hat", "yhat", "pred", "preds", "prediction", "predictions", "output", "outputs",
      "logits"}
@@ -358,6 +359,22 @@ def call_error(
         f"{owner} was called with one argument: it takes two tensors, {owner}(y_true, y_pred), or "
         f"hyperparameters by keyword, {_example(owner, declared)}."
     )
+
+
+def refuse_two_numbers(
+    owner: str, y_true: Any, y_pred: Any, declared: Mapping[str, Hyperparameter]
+) -> None:
+    """Refuse two numbers of Python for tensors: they are likely to be hyperparameters.
+
+    Raises:
+        TypeError: saying what to write for either.
+    """
+    if type(y_true) in _NUMBERS and type(y_pred) in _NUMBERS:
+        raise TypeError(
+            f"{owner}({y_true!r}, {y_pred!r}) would compare two numbers. Hyperparameters go by "
+            f"keyword, {_example(owner, declared)}; the loss of a single value is "
+            f"{owner}([{y_true!r}], [{y_pred!r}])."
+        )
 
 
 def _example(owner: str, declared: Mapping[str, Hyperparameter]) -> str:
