@@ -18,7 +18,13 @@ from lossmith.siamese.retrieval import RetrievalReport
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import Preset, TrainingSettings, settings_for
 from lossmith.siamese.trainable_losses import loss_named, own_distance
-from lossmith.siamese.training import LabelledItems, NoEpochError, Training, train
+from lossmith.siamese.training import (
+    LabelledItems,
+    NoEpochError,
+    ReadingError,
+    Training,
+    train,
+)
 from lossmith_cli import results
 from lossmith_cli.data import RunConfig, check_readable, describe, load_images, split
 from lossmith_cli.messages import busy_with, err, note, out
@@ -75,8 +81,7 @@ def start(request: Request) -> None:
     # Which items are held out does not depend on how many are left, but the rest does.
     parts = split(data, settings_for(len(data), preset, **given))
     settings = settings_for(len(parts.train), preset, **given)
-    for held_out in (parts.validation, parts.test):
-        check_readable(held_out)
+    check_readable(data)
     config = {
         "lossmith": lossmith.__version__,
         "keras": keras.__version__,
@@ -149,6 +154,11 @@ def _train(
         training = _fit(run, settings, parts)
         with busy_with("Measuring on images that were not trained on"):
             figures, retrieval = _finish(run, settings, parts, training, data_notes)
+    except ReadingError as error:
+        raise ValueError(
+            f"{error} Complete epochs are kept. With the images as they were, go on with: "
+            f"{run.resume_command}"
+        ) from error
     except NoEpochError as error:
         err.print(
             "Interrupted before the first epoch was complete: no network was saved. "

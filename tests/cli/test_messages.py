@@ -222,17 +222,54 @@ def test_a_copy_of_the_data_is_known_by_what_is_in_it(
     assert other["held_out_of_training"] is False
 
 
-def test_a_damaged_image_that_is_held_out_shows_before_the_training(
-    tmp_path: Path, lossmith: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def read_as_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of images that are not kept in memory."""
     monkeypatch.setattr("lossmith.datasets.folder._fits", lambda *_: False)
     for name in ("cat", "dog"):
-        save_images(tmp_path / "data" / name, 10, (64, 64))
-    for path in (tmp_path / "data" / "cat").iterdir():
-        path.write_bytes(path.read_bytes()[:-2000])
-    said = refused(lossmith("train", tmp_path / "data", "--out", tmp_path / "run", *FAST))
-    assert "cannot be decoded" in said
+        save_images(tmp_path / "data" / name, 30, (64, 64))
+    return tmp_path / "data"
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def test_every_damaged_image_is_named_before_the_training(
+    read_as_needed: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    damaged = [read_as_needed / "cat" / f"{number}.png" for number in range(4)]
+    for path in damaged:
+        truncate(path)
+    said = refused(lossmith("train", read_as_needed, "--out", tmp_path / "run", *FAST))
+    assert all(f"The image {path} cannot be decoded" in said for path in damaged)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_image_damaged_while_the_training_runs_is_named_and_what_is_done_is_kept(
+    read_as_needed: Path, tmp_path: Path, lossmith: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Checkpoints.save
+    damaged = sorted(read_as_needed.glob("*/*.png"))
+    whole = [path.read_bytes() for path in damaged]
+
+    def damage_after_saving(*arguments: Any) -> None:
+        save(*arguments)
+        for path in damaged:
+            truncate(path)
+
+    monkeypatch.setattr(Checkpoints, "save", damage_after_saving)
+    command = ["train", read_as_needed, "--out", tmp_path / "run", "--epochs", 2]
+    said = refused(lossmith(*command, "--batch-size", 8))
+    assert said.count("cannot be decoded: image file is truncated") == 1
+    assert "--resume" in said
+    monkeypatch.setattr(Checkpoints, "save", save)
+    for path, content in zip(damaged, whole, strict=True):
+        path.write_bytes(content)
+    result = lossmith(*command, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "epoch  1/2" not in result.stdout
+    assert "epoch  2/2" in result.stdout
 
 
 def test_another_preset_is_refused_when_a_training_goes_on(
