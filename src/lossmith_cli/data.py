@@ -135,9 +135,28 @@ class RunConfig:
     preset: str
     settings: TrainingSettings
 
-    def trained_on(self, data: LabelledImages) -> bool:
-        """Whether these are the data of the training, wherever they lie now."""
-        return identity(data).items() <= self.data.items()
+    def difference_of(self, data: LabelledImages) -> str | None:
+        """What tells data from those of the training, `None` if nothing, wherever they lie now."""
+        found = identity(data)
+        if found.items() <= self.data.items():
+            return None
+        kept = self.data["classes"]
+        gone = [name for name in kept if name not in found["classes"]]
+        new = [name for name in found["classes"] if name not in kept]
+        said = [
+            f"{what}: {listing(names)}"
+            for what, names in (("without the classes", gone), ("with new classes", new))
+            if names
+        ]
+        if len(data) != self.data["images"]:
+            said.append(f"{len(data):,} images, where the training had {self.data['images']:,}")
+        if data.image_format != self.image_format:
+            said.append(f"{data.image_format}, where the training had {self.image_format}")
+        return "; ".join(said) or "as many images, but other ones, or of other names or labels"
+
+    def lacks_images(self, data: LabelledImages) -> bool:
+        """Whether these may be the data of the training with some images gone."""
+        return len(data) < self.data["images"] and set(data.class_names) <= {*self.data["classes"]}
 
     @classmethod
     def of(cls, run: RunFolder) -> Self:

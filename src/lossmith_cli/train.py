@@ -121,10 +121,11 @@ def _go_on(run: RunFolder, request: Request) -> None:
         raise _other_setting(run, "image_size", f"{stored[0]} x {stored[1]}")
     size = stored if is_folder(request.source) else request.image_size
     data = load_images(request.source, size)
-    if not config.trained_on(data):
+    if difference := config.difference_of(data):
         raise ValueError(
             f"These are not the data that the training in {run.path} was started with "
-            f"({config.data['source']}, {config.data['images']} images)."
+            f"({config.data['source']}): {difference}. Which images are held out depends on all of "
+            "them, so it goes on with the same ones only; to train on others, start another run."
         )
     if run.is_complete:
         out.print(
@@ -150,6 +151,8 @@ def _train(
         f"threshold on, {len(parts.test):,} to test ({parts.train.image_format}, "
         f"{len(parts.train.class_names)} classes)."
     )
+    for text in _on_validation_loss(settings, parts):
+        note(text)
     try:
         training = _fit(run, settings, parts)
         with busy_with("Measuring on images that were not trained on"):
@@ -228,6 +231,7 @@ def _finish(
             *_notes(training),
             *_on_guessing(figures),
             *_on_threshold(parts, validation),
+            *_on_validation_loss(settings, parts),
             *data_notes,
         ),
         overwrite=True,
@@ -274,6 +278,17 @@ def _on_threshold(parts: Split, validation: VerificationReport) -> tuple[str, ..
     return (
         f"The threshold was chosen on {len(parts.validation)} images only: with others it could "
         f"have been anything from {threshold.low:.4f} to {threshold.high:.4f}.",
+    )
+
+
+def _on_validation_loss(settings: TrainingSettings, parts: Split) -> tuple[str, ...]:
+    """A loss over all pairs of a batch is another figure where the batch is smaller."""
+    batch = min(settings.batch_size, len(parts.train))
+    if settings.pairing != "batch" or len(parts.validation) >= batch:
+        return ()
+    return (
+        f"Training and validation loss cannot be compared: one is over all pairs of {batch} "
+        f"images, the other of the {len(parts.validation)} that there are for validation.",
     )
 
 

@@ -217,9 +217,17 @@ def test_a_copy_of_the_data_is_known_by_what_is_in_it(
     assert told[0] == told[1]
     assert told[0]["held_out_of_training"] is True
     assert lossmith("train", copy, "--out", run, "--resume").exit_code == 0
-    next((copy / "0").iterdir()).rename(copy / "0" / "other.png")
-    other = json.loads(lossmith("evaluate", run, copy, "--json").stdout)
-    assert other["held_out_of_training"] is False
+    renamed = next((copy / "0").iterdir()).rename(copy / "0" / "other.png")
+    other = lossmith("evaluate", run, copy, "--json")
+    assert json.loads(other.stdout)["held_out_of_training"] is False
+    assert "as many images, but other ones" in other.stderr
+    renamed.unlink()
+    fewer = lossmith("evaluate", run, copy, "--json")
+    assert json.loads(fewer.stdout)["held_out_of_training"] is False
+    assert "299 images, where the training had 300" in fewer.stderr
+    assert "bring the lost ones back" in fewer.stderr
+    said = refused(lossmith("train", copy, "--out", run, "--resume"))
+    assert "299 images, where the training had 300" in said
 
 
 @pytest.fixture
@@ -263,6 +271,7 @@ def test_an_image_damaged_while_the_training_runs_is_named_and_what_is_done_is_k
     said = refused(lossmith(*command, "--batch-size", 8))
     assert said.count("cannot be decoded: image file is truncated") == 1
     assert "--resume" in said
+    assert "over all pairs of 8 images, the other of the 6 that there are for validation" in said
     monkeypatch.setattr(Checkpoints, "save", save)
     for path, content in zip(damaged, whole, strict=True):
         path.write_bytes(content)
@@ -270,6 +279,7 @@ def test_an_image_damaged_while_the_training_runs_is_named_and_what_is_done_is_k
     assert result.exit_code == 0, result.output
     assert "epoch  1/2" not in result.stdout
     assert "epoch  2/2" in result.stdout
+    assert "loss cannot be compared" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_another_preset_is_refused_when_a_training_goes_on(

@@ -72,7 +72,9 @@ def train(
     """Trains a network, or goes on from the last checkpoint.
 
     After each epoch the validation items are embedded and their balanced pairs give `val_loss`,
-    `val_auc` and `val_accuracy` (at the best threshold). A training that was interrupted and goes
+    `val_auc` and `val_accuracy` (at the best threshold). A loss of class ids is over all pairs of a
+    batch, in `val_loss` as in training; where there are fewer validation items than a batch takes,
+    the two cannot be compared. A training that was interrupted and goes
     on has the batches, and on a deterministic backend the weights, that it would have had without
     the interruption; of an epoch that is not complete nothing is kept.
 
