@@ -148,7 +148,7 @@ class RunConfig:
             for what, names in (("without the classes", gone), ("with new classes", new))
             if names
         ]
-        if len(data) != self.data["images"]:
+        if not said and len(data) != self.data["images"]:
             said.append(f"{len(data):,} images, where the training had {self.data['images']:,}")
         if data.image_format != self.image_format:
             said.append(f"{data.image_format}, where the training had {self.image_format}")

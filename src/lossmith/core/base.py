@@ -104,9 +104,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     or `"pair"` (0/1 labels of a distance or a pair of embeddings).
 
     As a metric, `metrics=[loss(reduction="none")]` is the mean over all samples of an epoch. Under
-    another reduction Keras averages the values of the batches, a short last one counting as much as
-    the others, and `tf.distribute` divides them by the number of replicas, as for a loss of Keras:
-    a metric calls a loss as a training step does, where the replicas' gradients are summed.
+    another reduction Keras averages the batches, a short last one counting as much as the others,
+    and `tf.distribute` divides by the number of replicas, as for a loss of Keras.
 
     Args:
         name: the name shown in logs; the class name in snake case if not given. Not part of `==`.
@@ -279,17 +278,14 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
         the same class, and `loss()` the loss itself.
 
         Raises:
-            TypeError: if the two are mixed, or a hyperparameter is given by position, as which two
-                numbers of Python are taken.
+            TypeError: if the two are mixed, or a hyperparameter (or two bare numbers) by position.
             ValueError: if shapes or labels do not fit, or a hyperparameter is out of range.
         """
         if y_true is NOT_GIVEN and y_pred is NOT_GIVEN:
             if sample_weight is not None or mask is not None:
                 raise TypeError(f"{self.name}: weights and masks need y_true and y_pred.")
             return self._with(changes) if changes else self
-        if changes or y_true is NOT_GIVEN or y_pred is NOT_GIVEN:
-            raise declaration.call_error(self.name, y_true is not NOT_GIVEN, self.declared, changes)
-        declaration.refuse_two_numbers(self.name, y_true, y_pred, self.declared)
+        declaration.check_given(self.name, y_true, y_pred, self.declared, changes)
         return evaluation.evaluate(self, y_true, y_pred, sample_weight, mask, self.reduction)
 
     def values(
@@ -319,8 +315,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     def check_targets(self, y_true: np.ndarray) -> None:
         """Refuse targets outside the formula's domain; called where their values can be seen.
 
-        Override it for a domain of your own. Class ids are not checked unless you do: the last axis
-        of y_pred may be that of an embedding, and says nothing of how many classes there are.
+        Class ids are not checked unless you override it: y_pred may hold scores or embeddings.
 
         Raises:
             ValueError: if `targets="pair"` and a label is neither 0 nor 1 (or, with graded labels,

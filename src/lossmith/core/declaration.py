@@ -343,32 +343,28 @@ def refuse_variables(loss: Any) -> None:
             )
 
 
-def call_error(
+def check_given(
     owner: str,
-    has_targets: bool,
+    y_true: Any,
+    y_pred: Any,
     declared: Mapping[str, Hyperparameter],
     changes: Mapping[str, Any],
-) -> TypeError:
-    """The error for a call that is neither with two tensors nor with keywords only."""
-    if changes and has_targets:
-        return TypeError(
+) -> None:
+    """Refuse a call other than with two tensors; two numbers are likely to be hyperparameters.
+
+    Raises:
+        TypeError: saying what to write.
+    """
+    if changes and y_true is not NOT_GIVEN:
+        raise TypeError(
             f"{owner}: hyperparameters and tensors go in two calls: "
             f"{owner}({next(iter(changes))}=...)(y_true, y_pred)."
         )
-    return TypeError(
-        f"{owner} was called with one argument: it takes two tensors, {owner}(y_true, y_pred), or "
-        f"hyperparameters by keyword, {_example(owner, declared)}."
-    )
-
-
-def refuse_two_numbers(
-    owner: str, y_true: Any, y_pred: Any, declared: Mapping[str, Hyperparameter]
-) -> None:
-    """Refuse two numbers of Python for tensors: they are likely to be hyperparameters.
-
-    Raises:
-        TypeError: saying what to write for either.
-    """
+    if y_true is NOT_GIVEN or y_pred is NOT_GIVEN:
+        raise TypeError(
+            f"{owner} was called with one argument: it takes two tensors, {owner}(y_true, y_pred), "
+            f"or hyperparameters by keyword, {_example(owner, declared)}."
+        )
     if type(y_true) in _NUMBERS and type(y_pred) in _NUMBERS:
         raise TypeError(
             f"{owner}({y_true!r}, {y_pred!r}) would compare two numbers. Hyperparameters go by "
