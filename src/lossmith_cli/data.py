@@ -191,10 +191,13 @@ def check_readable(data: LabelledImages) -> None:
     """
     if not isinstance(data.images, FolderImages):
         return
-    with ThreadPoolExecutor() as pool:
+    pool = ThreadPoolExecutor()
+    try:
         tried = pool.map(partial(_failure_of, data.images), range(len(data)))
         shown = tracked(tried, len(data), "Seeing that every image can be read")
         failures = [failure for failure in shown if failure]
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C waits for no image that is not begun
     if failures:
         raise ValueError(listing(failures))
 
