@@ -2,7 +2,9 @@
 
 import hashlib
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,12 +21,12 @@ from lossmith.datasets import (
     read_image,
     stretched_from,
 )
+from lossmith.datasets.folder import FolderImages
 from lossmith.datasets.labelled import listing
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import TrainingSettings
-from lossmith_cli.messages import note
+from lossmith_cli.messages import note, tracked
 
-_READ_AT_ONCE = 256
 LARGEST_SIDE = 160
 """Folders of larger images are made smaller unless a size was asked for."""
 
@@ -133,9 +135,28 @@ class RunConfig:
     preset: str
     settings: TrainingSettings
 
-    def trained_on(self, data: LabelledImages) -> bool:
-        """Whether these are the data of the training, wherever they lie now."""
-        return identity(data).items() <= self.data.items()
+    def difference_of(self, data: LabelledImages) -> str | None:
+        """What tells data from those of the training, `None` if nothing, wherever they lie now."""
+        found = identity(data)
+        if found.items() <= self.data.items():
+            return None
+        kept = self.data["classes"]
+        gone = [name for name in kept if name not in found["classes"]]
+        new = [name for name in found["classes"] if name not in kept]
+        said = [
+            f"{what}: {listing(names)}"
+            for what, names in (("without the classes", gone), ("with new classes", new))
+            if names
+        ]
+        if not said and len(data) != self.data["images"]:
+            said.append(f"{len(data):,} images, where the training had {self.data['images']:,}")
+        if data.image_format != self.image_format:
+            said.append(f"{data.image_format}, where the training had {self.image_format}")
+        return "; ".join(said) or "as many images, but other ones, or of other names or labels"
+
+    def lacks_images(self, data: LabelledImages) -> bool:
+        """Whether these may be the data of the training with some images gone."""
+        return len(data) < self.data["images"] and set(data.class_names) <= {*self.data["classes"]}
 
     @classmethod
     def of(cls, run: RunFolder) -> Self:
@@ -159,14 +180,34 @@ class RunConfig:
             ) from error
 
 
-def check_readable(images: LabelledImages) -> None:
-    """Read every image once, so that a damaged file shows before a training and not at its end.
+def check_readable(data: LabelledImages) -> None:
+    """Decode every image once that is read as it is needed, so that a damaged one shows at once.
+
+    Otherwise a training would end at the first batch with that image, after minutes or hours.
+    Images in memory have been decoded already.
 
     Raises:
-        ValueError: If one cannot be decoded; the message names it.
+        ValueError: If some cannot be decoded; the message names them.
     """
-    for start in range(0, len(images), _READ_AT_ONCE):
-        images.images[np.arange(start, min(start + _READ_AT_ONCE, len(images)))]
+    if not isinstance(data.images, FolderImages):
+        return
+    pool = ThreadPoolExecutor()
+    try:
+        tried = pool.map(partial(_failure_of, data.images), range(len(data)))
+        shown = tracked(tried, len(data), "Seeing that every image can be read")
+        failures = [failure for failure in shown if failure]
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C waits for no image that is not begun
+    if failures:
+        raise ValueError(listing(failures))
+
+
+def _failure_of(images: FolderImages, index: int) -> str | None:
+    try:
+        images[[index]]
+    except (ValueError, OSError) as error:
+        return str(error)
+    return None
 
 
 def split(data: LabelledImages, settings: TrainingSettings) -> Split:

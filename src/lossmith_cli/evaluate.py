@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from lossmith.datasets import LabelledImages
 from lossmith.siamese.runs import RunFolder
 from lossmith_cli import results
 from lossmith_cli.arguments import check_new_file
@@ -28,15 +27,17 @@ def evaluate_run(
     config = RunConfig.of(run)
     network = run.load_network()
     data = load_images_for(source, run, config.image_format)
-    is_of_training = config.trained_on(data)
-    images = _held_out(data, config) if is_of_training else _foreign(data)
+    difference = config.difference_of(data)
+    images = split(data, config.settings).test if difference is None else data.test or data
+    if difference is not None:
+        note(_on_other_data(difference, config.lacks_images(data)))
     kind = pairs or results.test_pairs_of(config.settings)
     with busy_with(f"Measuring {len(images):,} images"):
         evaluation = results.evaluate(network, images, kind, config.settings.seed)
         figures, retrieval = evaluation.report(), evaluation.retrieval()
     if as_json:
         parts = {**figures.to_dict(), "retrieval": retrieval.to_dict()}
-        told = {"threshold": evaluation.threshold, "held_out_of_training": is_of_training}
+        told = {"threshold": evaluation.threshold, "held_out_of_training": difference is None}
         out.print_json(data={**told, **parts})
     else:
         out.print(f"{len(images):,} images; same if the distance is < {evaluation.threshold:.4f}.")
@@ -56,10 +57,11 @@ def evaluate_run(
         err.print(f"The report is in {report}.")
 
 
-def _held_out(data: LabelledImages, config: RunConfig) -> LabelledImages:
-    return split(data, config.settings).test
-
-
-def _foreign(data: LabelledImages) -> LabelledImages:
-    note("These are other data than the training's: see to it that they share no image.")
-    return data.test or data
+def _on_other_data(difference: str, lacks_images: bool) -> str:
+    told = f"These are other data than the training's ({difference}): see to it that they share no"
+    if not lacks_images:
+        return f"{told} image."
+    return (
+        f"{told} image. Of a copy that has lost some, all the others are measured here, those that "
+        "were trained on among them: bring the lost ones back to have the held-out images found."
+    )

@@ -1,19 +1,22 @@
 """What the command line says: notes and errors."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.status import Status
 from rich.text import Text
 
 from lossmith_cli.start_up import INTERRUPTED
 
 BAD_INPUT = 2
+
+_Step = TypeVar("_Step")
 
 # Wrapping is left to the terminal, so that lines in a log or a pipe stay whole; paths may have
 # brackets and colons in them, which are no markup.
@@ -31,6 +34,13 @@ def busy_with(text: str) -> Status:
     if not err.is_terminal:
         err.print(f"{text} ...")
     return err.status(f"{text} ...")
+
+
+def tracked(steps: Iterable[_Step], total: int, text: str) -> Iterable[_Step]:
+    """Goes through steps and says what is being done; on a terminal, also how far it has come."""
+    if not err.is_terminal:
+        err.print(f"{text} ...")
+    return track(steps, text, total, console=err, transient=True, disable=not err.is_terminal)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,15 @@ from rich.table import Table
 
 from lossmith.datasets import LabelledImages
 from lossmith.distances import Name as DistanceName
-from lossmith.report import Embedding, ReportData, Roc, SamplePairs, SummaryRow, write_report
+from lossmith.report import (
+    Embedding,
+    ReportData,
+    Roc,
+    RocPoint,
+    SamplePairs,
+    SummaryRow,
+    write_report,
+)
 from lossmith.siamese import (
     RetrievalReport,
     SiameseNetwork,
@@ -111,7 +119,7 @@ def write_html(
         labels=evaluation.same,
         threshold=threshold,
         margin=margin,
-        roc=_roc(evaluation, figures.equal_error_rate.value),
+        roc=_roc(evaluation, figures),
         history=history,
         embedding=_embedding(evaluation),
         pairs=_sample_pairs(evaluation, threshold),
@@ -167,11 +175,22 @@ def _explanation(name: str) -> str:
     return _EXPLANATIONS[name]
 
 
-def _roc(evaluation: Evaluation, equal_error_rate: float) -> Roc:
+def _roc(evaluation: Evaluation, figures: VerificationReport) -> Roc:
     curve = DistanceCounts.from_distances(evaluation.distances, evaluation.same).roc()
     points = len(curve.thresholds)
     chosen = np.unique(np.linspace(0, points - 1, min(points, _ROC_POINTS)).round().astype(int))
-    return Roc(curve.false_accept_rate[chosen], curve.true_accept_rate[chosen], equal_error_rate)
+    measured = [target.point for target in figures.at_false_accept_rate if target.attainable]
+    if figures.given is not None:
+        measured.append(figures.given)
+    return Roc(
+        curve.false_accept_rate[chosen],
+        curve.true_accept_rate[chosen],
+        figures.equal_error_rate.value,
+        [
+            RocPoint(astuple(point.false_accept_rate), astuple(point.true_accept_rate))
+            for point in measured
+        ],
+    )
 
 
 def _embedding(evaluation: Evaluation) -> Embedding:

@@ -18,7 +18,13 @@ from lossmith.siamese.retrieval import RetrievalReport
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import Preset, TrainingSettings, settings_for
 from lossmith.siamese.trainable_losses import loss_named, own_distance
-from lossmith.siamese.training import LabelledItems, NoEpochError, Training, train
+from lossmith.siamese.training import (
+    LabelledItems,
+    NoEpochError,
+    ReadingError,
+    Training,
+    train,
+)
 from lossmith_cli import results
 from lossmith_cli.data import RunConfig, check_readable, describe, load_images, split
 from lossmith_cli.messages import busy_with, err, note, out
@@ -75,8 +81,7 @@ def start(request: Request) -> None:
     # Which items are held out does not depend on how many are left, but the rest does.
     parts = split(data, settings_for(len(data), preset, **given))
     settings = settings_for(len(parts.train), preset, **given)
-    for held_out in (parts.validation, parts.test):
-        check_readable(held_out)
+    check_readable(data)
     config = {
         "lossmith": lossmith.__version__,
         "keras": keras.__version__,
@@ -116,10 +121,11 @@ def _go_on(run: RunFolder, request: Request) -> None:
         raise _other_setting(run, "image_size", f"{stored[0]} x {stored[1]}")
     size = stored if is_folder(request.source) else request.image_size
     data = load_images(request.source, size)
-    if not config.trained_on(data):
+    if difference := config.difference_of(data):
         raise ValueError(
             f"These are not the data that the training in {run.path} was started with "
-            f"({config.data['source']}, {config.data['images']} images)."
+            f"({config.data['source']}): {difference}. Which images are held out depends on all of "
+            "them, so it goes on with the same ones only; to train on others, start another run."
         )
     if run.is_complete:
         out.print(
@@ -145,10 +151,17 @@ def _train(
         f"threshold on, {len(parts.test):,} to test ({parts.train.image_format}, "
         f"{len(parts.train.class_names)} classes)."
     )
+    for text in _on_validation_loss(settings, parts):
+        note(text)
     try:
         training = _fit(run, settings, parts)
         with busy_with("Measuring on images that were not trained on"):
             figures, retrieval = _finish(run, settings, parts, training, data_notes)
+    except ReadingError as error:
+        raise ValueError(
+            f"{error} Complete epochs are kept. With the images as they were, go on with: "
+            f"{run.resume_command}"
+        ) from error
     except NoEpochError as error:
         err.print(
             "Interrupted before the first epoch was complete: no network was saved. "
@@ -218,6 +231,7 @@ def _finish(
             *_notes(training),
             *_on_guessing(figures),
             *_on_threshold(parts, validation),
+            *_on_validation_loss(settings, parts),
             *data_notes,
         ),
         overwrite=True,
@@ -264,6 +278,17 @@ def _on_threshold(parts: Split, validation: VerificationReport) -> tuple[str, ..
     return (
         f"The threshold was chosen on {len(parts.validation)} images only: with others it could "
         f"have been anything from {threshold.low:.4f} to {threshold.high:.4f}.",
+    )
+
+
+def _on_validation_loss(settings: TrainingSettings, parts: Split) -> tuple[str, ...]:
+    """A loss over all pairs of a batch is another figure where the batch is smaller."""
+    batch = min(settings.batch_size, len(parts.train))
+    if settings.pairing != "batch" or len(parts.validation) >= batch:
+        return ()
+    return (
+        f"Training and validation loss cannot be compared: one is over all pairs of {batch} "
+        f"images, the other of the {len(parts.validation)} that there are for validation.",
     )
 
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -217,22 +217,65 @@ def test_a_copy_of_the_data_is_known_by_what_is_in_it(
     assert told[0] == told[1]
     assert told[0]["held_out_of_training"] is True
     assert lossmith("train", copy, "--out", run, "--resume").exit_code == 0
-    next((copy / "0").iterdir()).rename(copy / "0" / "other.png")
-    other = json.loads(lossmith("evaluate", run, copy, "--json").stdout)
-    assert other["held_out_of_training"] is False
+    renamed = next((copy / "0").iterdir()).rename(copy / "0" / "other.png")
+    other = lossmith("evaluate", run, copy, "--json")
+    assert json.loads(other.stdout)["held_out_of_training"] is False
+    assert "as many images, but other ones" in other.stderr
+    renamed.unlink()
+    fewer = lossmith("evaluate", run, copy, "--json")
+    assert json.loads(fewer.stdout)["held_out_of_training"] is False
+    assert "299 images, where the training had 300" in fewer.stderr
+    assert "bring the lost ones back" in fewer.stderr
+    said = refused(lossmith("train", copy, "--out", run, "--resume"))
+    assert "299 images, where the training had 300" in said
 
 
-def test_a_damaged_image_that_is_held_out_shows_before_the_training(
-    tmp_path: Path, lossmith: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def read_as_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of images that are not kept in memory."""
     monkeypatch.setattr("lossmith.datasets.folder._fits", lambda *_: False)
     for name in ("cat", "dog"):
-        save_images(tmp_path / "data" / name, 10, (64, 64))
-    for path in (tmp_path / "data" / "cat").iterdir():
+        save_images(tmp_path / "data" / name, 30, (64, 64))
+    return tmp_path / "data"
+
+
+def truncate(paths: Iterable[Path]) -> None:
+    for path in paths:
         path.write_bytes(path.read_bytes()[:-2000])
-    said = refused(lossmith("train", tmp_path / "data", "--out", tmp_path / "run", *FAST))
-    assert "cannot be decoded" in said
+
+
+def test_every_damaged_image_is_named_before_the_training(
+    read_as_needed: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    damaged = [read_as_needed / "cat" / f"{number}.png" for number in range(4)]
+    truncate(damaged)
+    said = refused(lossmith("train", read_as_needed, "--out", tmp_path / "run", *FAST))
+    assert all(f"The image {path} cannot be decoded" in said for path in damaged)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_image_damaged_while_the_training_runs_is_named_and_what_is_done_is_kept(
+    read_as_needed: Path, tmp_path: Path, lossmith: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Checkpoints.save
+    whole = shutil.copytree(read_as_needed, tmp_path / "whole")
+
+    def damage_after_saving(*arguments: Any) -> None:
+        save(*arguments)
+        truncate(read_as_needed.glob("*/*.png"))
+
+    monkeypatch.setattr(Checkpoints, "save", damage_after_saving)
+    command = ["train", read_as_needed, "--out", tmp_path / "run", "--epochs", 2]
+    said = refused(lossmith(*command, "--batch-size", 8))
+    assert said.count("cannot be decoded: image file is truncated") == 1
+    assert "--resume" in said
+    assert "over all pairs of 8 images, the other of the 6 that there are for validation" in said
+    monkeypatch.setattr(Checkpoints, "save", save)
+    shutil.copytree(whole, read_as_needed, dirs_exist_ok=True)
+    result = lossmith(*command, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "epoch  1/2" not in result.stdout
+    assert "loss cannot be compared" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_another_preset_is_refused_when_a_training_goes_on(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from gradients import compiled, open_steps, to_numpy, value_and_gradient
 from keras import ops
+from keras.src.backend import set_keras_mask
 
 import lossmith as ls
 from contract.cases import CASES, PER_SAMPLE, each
@@ -206,6 +207,35 @@ def test_the_mask_of_a_layer_reaches_the_loss():
     x = np.array([[[1.0], [2.0], [-9.0]], [[3.0], [-9.0], [-9.0]]], "float32")
     y = np.array([[[0.0], [0.0], [np.nan]], [[0.0], [50.0], [np.inf]]], "float32")
     assert model.evaluate(x, y, verbose=0) == pytest.approx((1 + 4 + 9) / 3)
+
+
+KEPT = np.array([[1, 1, 0], [1, 0, 0]], bool)
+
+
+def masking(y_true, y_pred):
+    values = ops.mean(ops.square(y_true - y_pred), axis=-1)
+    set_keras_mask(values, ops.convert_to_tensor(KEPT))
+    return values
+
+
+class MaskingInKeras(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return masking(y_true, y_pred)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_the_mask_that_a_formula_gives_its_values_counts_as_in_keras(reduction):
+    y_true, y_pred = np.random.default_rng(0).normal(size=(2, 2, 3, 1)).astype("float32")
+    weights = np.array([[1.0, 2.0, 3.0], [0.5, 4.0, 1.0]], "float32")
+    own, theirs = ls.loss(masking)(reduction=reduction), MaskingInKeras(reduction=reduction)
+    for given in (None, weights):
+        expected = to_numpy(theirs(y_true, y_pred, given))
+        np.testing.assert_allclose(to_numpy(own(y_true, y_pred, given)), expected, rtol=1e-6)
+    mask = np.array([[1, 0, 1], [1, 1, 1]], bool)
+    jointly = to_numpy(
+        ls.losses.mean_squared_error(reduction=reduction)(y_true, y_pred, mask=mask & KEPT)
+    )
+    np.testing.assert_allclose(to_numpy(own(y_true, y_pred, mask=mask)), jointly, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(3,), (5,), (6, 2), (1, 6), (6, 3), (2, 6)])

@@ -1,5 +1,7 @@
 """Hyperparameters: numbers, choices, flags, arrays and losses; validated, frozen, compared."""
 
+import copy
+import pickle
 from typing import Annotated, Literal
 
 import annotated_types as at
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 import lossmith as ls
+from lossmith.core import traced
 
 huber = ls.losses.huber
 
@@ -279,6 +282,18 @@ def test_losses_of_two_classes_differ():
     assert huber != keras.losses.Huber()
     assert huber != "huber"
     assert len({huber, huber(), huber(threshold=1), huber(threshold=2.0)}) == 2
+
+
+def test_a_hash_is_made_once_and_is_no_part_of_what_is_saved_or_traced():
+    loss = user_losses.Combined(base=huber(threshold=2.0))
+    first = hash(loss)
+    for other in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss), loss(), loss(name="x")):
+        assert other == loss
+        assert hash(other) == first
+    assert loss(base=huber(threshold=3.0)) != loss
+    assert loss._key is loss._key
+    changed = traced(loss(base=huber), {"base.threshold": ops.convert_to_tensor(3.0)})
+    assert changed != loss(base=huber)
 
 
 def test_losses_in_losses_compare_by_value():

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from contract import user_losses
+from gradients import to_numpy
 from keras import ops
 
 import lossmith as ls
@@ -250,6 +251,8 @@ def test_a_required_hyperparameter_that_is_missing():
     [
         (lambda: huber(2.0), r"called with one argument.*huber\(threshold=...\)"),
         (lambda: huber(Y), "called with one argument"),
+        (lambda: huber(2.0, 3.0), r"huber\(2\.0, 3\.0\) would compare .* huber\(threshold=...\)"),
+        (lambda: huber(y_true=1, y_pred=True), r"is huber\(\[1\], \[True\]\)"),
         (lambda: huber(Y, Y, threshold=2.0), r"in two calls: huber\(threshold=...\)\(y_true"),
         (lambda: huber(Y, threshold=2.0), "in two calls"),
         (lambda: huber(sample_weight=Y), "need y_true and y_pred"),
@@ -300,6 +303,28 @@ def test_labels_of_pairs_are_seen_when_they_can_be():
         ls.losses.contrastive(graded=True)([0.3, 2.0], [0.5, 0.5])
 
 
+class CrossEntropy(ls.Loss):
+    """With a domain of its own, as the docstring of `check_targets` advises."""
+
+    targets = "class"
+    classes: int = 3
+
+    def check_targets(self, y_true):
+        if not np.all((y_true >= 0) & (y_true < self.classes)):
+            raise ValueError(f"{self.name}: ids must be below {self.classes}; got {y_true.max()}.")
+
+    def call(self, y_true, y_pred):
+        own = ops.equal(ops.expand_dims(y_true, -1), ops.arange(self.classes, dtype=y_true.dtype))
+        return -ops.sum(ops.cast(own, y_pred.dtype) * ops.log_softmax(y_pred), axis=-1)
+
+
+def test_class_ids_that_a_formula_does_not_know_are_refused_where_it_says_so():
+    scores = np.zeros((2, 3), "float32")
+    with pytest.raises(ValueError, match="ids must be below 3; got 7"):
+        CrossEntropy()(np.array([0, 7]), scores)
+    assert to_numpy(CrossEntropy()(np.array([0, 2]), scores)) == pytest.approx(np.log(3))
+
+
 def returns_nothing(y_true, y_pred):
     ops.square(y_true - y_pred)
 
@@ -307,6 +332,12 @@ def returns_nothing(y_true, y_pred):
 def test_a_formula_without_return_is_named():
     with pytest.raises(TypeError, match=r"returned None; is a `return` missing"):
         ls.loss(returns_nothing)([1.0], [2.0])
+
+
+def test_numbers_that_cannot_be_meant_for_hyperparameters_are_compared():
+    assert huber(np.float32(2), np.float32(3)) == 0.5
+    assert huber([2.0], 3.0) == 0.5
+    assert huber.values(2.0, 3.0) == 0.5
 
 
 def test_numbers_by_position_are_hyperparameters():

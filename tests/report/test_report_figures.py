@@ -10,6 +10,7 @@ from matplotlib import pyplot
 from matplotlib.collections import PathCollection
 from matplotlib.colors import same_color
 
+from lossmith.report import RocPoint
 from lossmith.report.figures import (
     distance_histogram,
     embedding_map,
@@ -118,6 +119,14 @@ class TestRocCurve:
         np.testing.assert_array_equal(
             line(axes, "at the threshold: 10.00%, 45.00%").get_xydata(), [[0.1, 0.45]]
         )
+
+    def test_bars_span_the_intervals(self):
+        point = RocPoint(far=(0.2, 0.1, 0.4), tar=(0.8, 0.7, 0.85))
+        axes = roc_curve([0, 0.2, 1], [0.1, 0.8, 1], points=[point]).axes[0]
+        (bars,) = axes.containers
+        (horizontal,), (vertical,) = (each.get_segments() for each in bars.lines[2])
+        np.testing.assert_allclose(horizontal, [[0.1, 0.8], [0.4, 0.8]])
+        np.testing.assert_allclose(vertical, [[0.2, 0.7], [0.2, 0.85]])
 
     def test_points_are_optional(self):
         assert legend(roc_curve([0, 1], [0, 1]).axes[0]) == ["guessing", "this network"]

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 import lossmith as ls
 from lossmith.siamese.settings import TrainingSettings, settings_for
-from lossmith.siamese.training import LabelledItems, NoEpochError, Training, train
+from lossmith.siamese.training import LabelledItems, NoEpochError, ReadingError, Training, train
 
 
 class StopInEpoch(keras.callbacks.Callback):
@@ -159,6 +159,38 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-0001"]
     monkeypatch.undo()
     assert trained(small(), tmp_path).progress.epochs == 3
+
+
+class Reader:
+    """Items of which one cannot be read any more from some epoch on."""
+
+    def __init__(self, items: np.ndarray, damaged_in: str | None) -> None:
+        self._items = items
+        self._damaged_in = damaged_in
+        self.part = ""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        if self.part == self._damaged_in and 77 in indices:
+            raise ValueError("The image 77.png cannot be decoded.")
+        return self._items[indices]
+
+
+def test_an_item_that_cannot_be_read_is_told_of_and_nothing_is_lost(tmp_path: Path) -> None:
+    settings = small(epochs=2, loss=ls.losses.contrastive)
+    items, labels = digits(0, 400)
+    reader = Reader(items, "second")
+    later = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, _: setattr(reader, "part", ["first", "second"][epoch])
+    )
+    with pytest.raises(ReadingError, match=r"^The image 77\.png cannot be decoded\.$"):
+        train(settings, LabelledItems(reader, labels), digits(400, 500), tmp_path, [later])
+    readable = Reader(items, None)
+    training = train(settings, LabelledItems(readable, labels), digits(400, 500), tmp_path)
+    assert training.ending == "finished"
+    assert len(training.progress.history["loss"]) == 2
 
 
 def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:

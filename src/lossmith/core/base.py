@@ -1,5 +1,6 @@
 """`Loss`: the one kind of thing a loss is."""
 
+import functools
 import inspect
 import re
 import sys
@@ -103,9 +104,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     or `"pair"` (0/1 labels of a distance or a pair of embeddings).
 
     As a metric, `metrics=[loss(reduction="none")]` is the mean over all samples of an epoch. Under
-    another reduction Keras averages the values of the batches, a short last one counting as much as
-    the others, and `tf.distribute` divides them by the number of replicas, as for a loss of Keras:
-    a metric calls a loss as a training step does, where the replicas' gradients are summed.
+    another reduction Keras averages the batches, a short last one counting as much as the others,
+    and `tf.distribute` divides by the number of replicas, as for a loss of Keras.
 
     Args:
         name: the name shown in logs; the class name in snake case if not given. Not part of `==`.
@@ -278,15 +278,14 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
         the same class, and `loss()` the loss itself.
 
         Raises:
-            TypeError: if the two are mixed, or a hyperparameter is given by position.
+            TypeError: if the two are mixed, or a hyperparameter (or two bare numbers) by position.
             ValueError: if shapes or labels do not fit, or a hyperparameter is out of range.
         """
         if y_true is NOT_GIVEN and y_pred is NOT_GIVEN:
             if sample_weight is not None or mask is not None:
                 raise TypeError(f"{self.name}: weights and masks need y_true and y_pred.")
             return self._with(changes) if changes else self
-        if changes or y_true is NOT_GIVEN or y_pred is NOT_GIVEN:
-            raise declaration.call_error(self.name, y_true is not NOT_GIVEN, self.declared, changes)
+        declaration.check_given(self.name, y_true, y_pred, self.declared, changes)
         return evaluation.evaluate(self, y_true, y_pred, sample_weight, mask, self.reduction)
 
     def values(
@@ -315,6 +314,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
 
     def check_targets(self, y_true: np.ndarray) -> None:
         """Refuse targets outside the formula's domain; called where their values can be seen.
+
+        Class ids are not checked unless you override it: y_pred may hold scores or embeddings.
 
         Raises:
             ValueError: if `targets="pair"` and a label is neither 0 nor 1 (or, with graded labels,
@@ -366,6 +367,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             given["name"] = given.pop(_SHOWN_NAME, None)
         return cls(**given)
 
+    @functools.cached_property
     def _key(self) -> tuple[Any, ...]:
         values = {**self._explicit(), "name": None}
         return tuple((name, hp.comparable(value)) for name, value in sorted(values.items()))
@@ -373,10 +375,10 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Loss):
             return NotImplemented
-        return type(self) is type(other) and self._key() == other._key()
+        return type(self) is type(other) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((type(self), self._key()))
+        return hash((type(self), self._key))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (declaration.reference(type(self)), self.get_config())

@@ -29,6 +29,7 @@ class _NotGiven:
 NOT_GIVEN: Any = _NotGiven()
 
 _OWN_FIELDS = ("targets", "batchwise", "aliases", "learnable", *SETTINGS)
+_NUMBERS = (bool, int, float)
 _PREDICTION_NAMES = frozenset(
     {"y_pred", "y_hat", "yhat", "pred", "preds", "prediction", "predictions", "output", "outputs",
      "logits"}
@@ -342,22 +343,34 @@ def refuse_variables(loss: Any) -> None:
             )
 
 
-def call_error(
+def check_given(
     owner: str,
-    has_targets: bool,
+    y_true: Any,
+    y_pred: Any,
     declared: Mapping[str, Hyperparameter],
     changes: Mapping[str, Any],
-) -> TypeError:
-    """The error for a call that is neither with two tensors nor with keywords only."""
-    if changes and has_targets:
-        return TypeError(
+) -> None:
+    """Refuse a call other than with two tensors; two numbers are likely to be hyperparameters.
+
+    Raises:
+        TypeError: saying what to write.
+    """
+    if changes and y_true is not NOT_GIVEN:
+        raise TypeError(
             f"{owner}: hyperparameters and tensors go in two calls: "
             f"{owner}({next(iter(changes))}=...)(y_true, y_pred)."
         )
-    return TypeError(
-        f"{owner} was called with one argument: it takes two tensors, {owner}(y_true, y_pred), or "
-        f"hyperparameters by keyword, {_example(owner, declared)}."
-    )
+    if y_true is NOT_GIVEN or y_pred is NOT_GIVEN:
+        raise TypeError(
+            f"{owner} was called with one argument: it takes two tensors, {owner}(y_true, y_pred), "
+            f"or hyperparameters by keyword, {_example(owner, declared)}."
+        )
+    if type(y_true) in _NUMBERS and type(y_pred) in _NUMBERS:
+        raise TypeError(
+            f"{owner}({y_true!r}, {y_pred!r}) would compare two numbers. Hyperparameters go by "
+            f"keyword, {_example(owner, declared)}; the loss of a single value is "
+            f"{owner}([{y_true!r}], [{y_pred!r}])."
+        )
 
 
 def _example(owner: str, declared: Mapping[str, Hyperparameter]) -> str:

@@ -144,6 +144,19 @@ def _masked(weights: Any, keep: Any, mask: Any, dtype: Any) -> tuple[Any, Any]:
     return weights, ops.logical_and(mask, shapes.expand_to(keep, rank))
 
 
+def _with_mask_of_values(
+    loss: "Loss", weighting: Weights | None, values: Any, batch: Batch
+) -> Weights | None:
+    """The weights under the mask as well that a formula has attached to its values, as in Keras."""
+    mask = backend.mask_of(values)
+    if mask is None:
+        return weighting
+    given = weighting or Weights(None, None, None)
+    mask = _aligned(loss, "the mask of the values", ops.cast(mask, "bool"), batch)
+    weights, keep = _masked(given.weights, given.keep, mask, tree.flatten(batch.y_pred)[0].dtype)
+    return Weights(weights, _joint_mask(given.mask, mask), keep)
+
+
 def _aligned(loss: "Loss", what: str, weights: Any, batch: Batch) -> Any:
     """Weights or a mask with the first axes of the batch; a scalar becomes one for each row."""
     first = tree.flatten(batch.y_pred)[0]
@@ -180,6 +193,7 @@ def _where_nothing_counts(row: Any) -> Any:
 
 def _reduced_values(loss: "Loss", batch: Batch, weighting: Weights | None, how: str) -> Any:
     values = _call_formula(loss, batch)
+    weighting = _with_mask_of_values(loss, weighting, values, batch)
     values = ops.cast(values, tree.flatten(batch.y_pred)[0].dtype)
     elementwise = _is_elementwise(loss, values, batch)
     if elementwise and weighting is None and how == "sum_over_batch_size":
@@ -206,20 +220,22 @@ def _call_formula(loss: "Loss", batch: Batch, **weights: Any) -> Any:
                 f"{loss.name}: the formula failed on structures of tensors "
                 f"({type(error).__name__}: {error}). {ADVICE_ON_OUTPUTS}"
             ) from error
-        error.add_note(_note_on_formula(loss, batch))
+        if _holds_embeddings(loss, shape_of(batch.y_pred)):
+            raise ValueError(
+                f"{loss.name}: the formula failed on {_shapes(batch)} "
+                f"({type(error).__name__}: {error}). {_ADVICE_ON_EMBEDDINGS}"
+            ) from error
+        error.add_note(
+            f"Raised by the formula of `{loss.name}`, given {_shapes(batch)}. {_ADVICE_ON_FORMULAS}"
+        )
         raise
     if value is None:
         raise TypeError(f"{loss.name}: the formula returned None; is a `return` missing?")
     return ops.convert_to_tensor(value)
 
 
-def _note_on_formula(loss: "Loss", batch: Batch) -> str:
-    shape = shape_of(batch.y_pred)
-    advice = _ADVICE_ON_EMBEDDINGS if _holds_embeddings(loss, shape) else _ADVICE_ON_FORMULAS
-    return (
-        f"Raised by the formula of `{loss.name}`, given y_true of shape {shape_of(batch.y_true)} "
-        f"and y_pred of shape {shape}. {advice}"
-    )
+def _shapes(batch: Batch) -> str:
+    return f"y_true of shape {shape_of(batch.y_true)} and y_pred of shape {shape_of(batch.y_pred)}"
 
 
 def _holds_embeddings(loss: "Loss", shape: Shape) -> bool:

@@ -59,8 +59,8 @@ def loss(
         formula: a function `(y_true, y_pred, *, hyperparameter=default, ...)` that returns a value
             per entry or per sample. Type hints give the hyperparameters their ranges.
         targets: what y_true is: `"value"` (of the shape of y_pred), `"class"` (integer ids `(N,)`
-            against `(N, C)` or `(N, D)`) or `"pair"` (0/1 labels against distances or pairs of
-            embeddings).
+            against `(N, C)` or `(N, D)`; which ids there are the formula alone knows, see
+            `Loss.check_targets`) or `"pair"` (0/1 labels against distances or pairs of embeddings).
         batchwise: whether the formula returns one number, a property of the whole batch. It may
             then take `sample_weight=None` as its third argument and says what a weight means.
         learnable: the hyperparameters that may be `lossmith.learned`: those over which minimising

@@ -21,6 +21,7 @@ ops = keras.ops
 tree = keras.tree
 AnyLoss = TypeVar("AnyLoss", bound="Loss")
 _CARRIED = "_lossmith_hyperparameters"
+_NOT_COPIED = ("_sealed", "_key")
 
 
 class Current(NamedTuple):
@@ -134,7 +135,7 @@ def _with_operands(loss: AnyLoss, changed: Mapping[str, Any]) -> AnyLoss:
     clone = object.__new__(type(loss))
     if loss.changing:
         _address(loss)  # kept before tensors stand in the place of what it is made of
-    fixed = {name: value for name, value in vars(loss).items() if name != "_sealed"}
+    fixed = {name: value for name, value in vars(loss).items() if name not in _NOT_COPIED}
     clone.__dict__.update(fixed)
     values = {**loss.hyperparameters, **changed}
     clone.__dict__["_hyperparameters"] = MappingProxyType(values)

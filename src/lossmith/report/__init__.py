@@ -4,7 +4,22 @@
 `ReportData` has the data for into one file that needs nothing beside it.
 """
 
-from lossmith.report.data import Embedding, ReportData, Roc, SamplePairs, SummaryRow
+from lossmith.report.data import (
+    Embedding,
+    ReportData,
+    Roc,
+    RocPoint,
+    SamplePairs,
+    SummaryRow,
+)
 from lossmith.report.html import write_report
 
-__all__ = ["Embedding", "ReportData", "Roc", "SamplePairs", "SummaryRow", "write_report"]
+__all__ = [
+    "Embedding",
+    "ReportData",
+    "Roc",
+    "RocPoint",
+    "SamplePairs",
+    "SummaryRow",
+    "write_report",
+]

@@ -43,6 +43,19 @@ class SummaryRow:
             )
 
 
+@dataclass(frozen=True)
+class RocPoint:
+    """What one threshold accepts, each rate as its value, lower and upper end.
+
+    Args:
+        far: False-accept rate with its interval.
+        tar: True-accept rate with its interval.
+    """
+
+    far: tuple[float, float, float]
+    tar: tuple[float, float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Roc:
     """A receiver operating characteristic.
@@ -51,11 +64,13 @@ class Roc:
         far: False-accept rates `(K,)` in [0, 1], increasing: different pairs called same.
         tar: True-accept rates `(K,)` in [0, 1]: same pairs called same.
         eer: Equal error rate, where `far == 1 - tar`; None leaves it out of the picture.
+        points: Points of the curve whose rates have confidence intervals.
     """
 
     far: NDArray[Any]
     tar: NDArray[Any]
     eer: float | None = None
+    points: Sequence[RocPoint] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +123,7 @@ class ReportData:
         config: What the run was made with; nested mappings are spread out.
         notes: Warnings and remarks, in plain sentences.
         description: A sentence under the heading.
-        confidence: The level of the intervals in `summary`.
+        confidence: The level of the intervals in `summary` and `roc`.
 
     Raises:
         ValueError: If distances and labels differ in shape, distances are not finite, labels are

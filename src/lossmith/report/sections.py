@@ -58,13 +58,14 @@ def _distances(data: ReportData) -> Section:
 def _roc(data: ReportData, roc: Roc) -> Section:
     false_accepts, false_rejects = data.error_rates
     in_use = (false_accepts, 1 - false_rejects)
+    bars = f" Bars are {data.confidence:.0%} intervals of both rates." if roc.points else ""
     return Section(
         "Every threshold at once (ROC)",
-        embedded(figures.roc_curve(roc.far, roc.tar, roc.eer, in_use)),
+        embedded(figures.roc_curve(roc.far, roc.tar, roc.eer, in_use, roc.points)),
         f"ROC curve; at the threshold in use {in_use[0]:.1%} of the different and {in_use[1]:.1%} "
         "of the same pairs are called same",
         "A larger threshold calls more pairs same, rightly and wrongly. The nearer the curve comes "
-        "to the upper left corner, the better.",
+        f"to the upper left corner, the better.{bars}",
         is_wide=False,
     )
 

@@ -58,6 +58,10 @@ class NoEpochError(RuntimeError):
     """A training was stopped before its first epoch was complete, so there is no network."""
 
 
+class ReadingError(ValueError):
+    """An item could not be read in the middle of a training; the message is that of the reader."""
+
+
 def train(
     settings: TrainingSettings,
     training: LabelledItems,
@@ -68,7 +72,9 @@ def train(
     """Trains a network, or goes on from the last checkpoint.
 
     After each epoch the validation items are embedded and their balanced pairs give `val_loss`,
-    `val_auc` and `val_accuracy` (at the best threshold). A training that was interrupted and goes
+    `val_auc` and `val_accuracy` (at the best threshold). A loss of class ids is over all pairs of a
+    batch, in `val_loss` as in training; where there are fewer validation items than a batch takes,
+    the two cannot be compared. A training that was interrupted and goes
     on has the batches, and on a deterministic backend the weights, that it would have had without
     the interruption; of an epoch that is not complete nothing is kept.
 
@@ -85,6 +91,7 @@ def train(
         The network and how it came about.
 
     Raises:
+        ReadingError: If items cannot be read when they are needed; complete epochs are kept.
         NoEpochError: If a callback ended the training before the first epoch was complete.
         ValueError: If settings and items do not fit, such as a margin that is out of reach.
     """
@@ -120,22 +127,50 @@ def _fit(
     callbacks: Sequence[Any],
 ) -> Progress:
     progress = store.progress()
+    watched = [_WatchedItems(part.items) for part in (training, validation)]
+    training, validation = map(LabelledItems, watched, (training.labels, validation.labels))
     batches = _batches(settings, training, progress.epochs)
     if progress.epochs:
         model = store.load(progress.epochs)
     else:
         model = _new_model(settings, tuple(training.items[np.arange(1)].shape[1:]), len(batches))
     keeper = _EpochKeeper(settings, _Validation(settings, validation), store, len(batches))
-    model.fit(
-        batches,
-        initial_epoch=progress.epochs,
-        epochs=settings.epochs,
-        # The data sets are in random order already, one that can be gone on with.
-        shuffle=False,
-        verbose=0,
-        callbacks=[keeper, *callbacks],
-    )
+    try:
+        model.fit(
+            batches,
+            initial_epoch=progress.epochs,
+            epochs=settings.epochs,
+            # The data sets are in random order already, one that can be gone on with.
+            shuffle=False,
+            verbose=0,
+            callbacks=[keeper, *callbacks],
+        )
+    except Exception:
+        # TensorFlow makes an error of its own of it, with the traceback for a message.
+        for items in watched:
+            if items.error is not None:
+                raise ReadingError(str(items.error)) from items.error
+        raise
     return keeper.progress
+
+
+class _WatchedItems:
+    """Items as they are, and the error with which they could not be read."""
+
+    def __init__(self, items: Items) -> None:
+        self.error: Exception | None = None
+        self.dtype = getattr(items, "dtype", None)
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, indices: Any) -> Any:
+        try:
+            return self._items[indices]
+        except Exception as error:
+            self.error = error
+            raise
 
 
 def _batches(settings: TrainingSettings, training: LabelledItems, epoch: int) -> Any:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
-from lossmith.report.data import check_pairs
+from lossmith.report.data import RocPoint, check_pairs
 from lossmith.report.figures.style import DIFFERENT, INK, MUTED, SAME, single_axes, tidy
 
 
@@ -109,6 +109,7 @@ def roc_curve(
     tar: ArrayLike,
     eer: float | None = None,
     operating_point: tuple[float, float] | None = None,
+    points: Sequence[RocPoint] = (),
 ) -> Figure:
     """Draws true accepts against false accepts over all thresholds.
 
@@ -117,6 +118,7 @@ def roc_curve(
         tar: True-accept rates `(K,)` in [0, 1]: same pairs called same.
         eer: Equal error rate, marked at `(eer, 1 - eer)`.
         operating_point: False- and true-accept rate at the threshold in use.
+        points: Points with confidence intervals, drawn as bars across the curve.
 
     Returns:
         The figure.
@@ -139,6 +141,11 @@ def roc_curve(
     figure, axes = single_axes()
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", label="guessing")
     axes.plot(far, tar, color=SAME, linewidth=2, label="this network")
+    for point in points:
+        across, up = (
+            [[value - low], [high - value]] for value, low, high in (point.far, point.tar)
+        )
+        axes.errorbar([point.far[0]], [point.tar[0]], up, across, fmt="none", ecolor=INK, capsize=3)
     if eer is not None:
         label = f"equal error rate {eer:.2%}"
         axes.plot([eer], [1 - eer], "D", color=DIFFERENT, markersize=11, label=label)
