@@ -175,48 +175,6 @@ def test_weights_and_hyperparameters_of_parts_change():
     assert ls.get_hyperparameters(model)["huber.loss.threshold"] == 16
 
 
-def rewarded():
-    """Both a weight and, within two weights, a hyperparameter change."""
-    weighted = np.float32(1.5) * (ls.adjustable(2.0) * huber(threshold=doubling))
-    return weighted + ls.adjustable(3.0) * log_cosh
-
-
-def test_parts_whose_weights_are_learned_are_logged():
-    total = ls.uncertainty_weighted(huber) + 2 * ls.uncertainty_weighted(log_cosh)
-    model = sequential(total, metrics=total.parts)
-    history = model.fit(X, Y, epochs=2, verbose=0, callbacks=[ls.LogHyperparameters()]).history
-    scales = history["huber.loss.scale"], history["log_cosh.loss.scale"]
-    assert all(scale[0] != scale[1] for scale in scales)
-    figures = model.evaluate(X, Y, verbose=0, return_dict=True)
-    for part in (huber, log_cosh):
-        expected = np.mean(to_numpy(part(Y, model.predict(X, verbose=0))))
-        assert figures[part.name] == pytest.approx(expected, rel=1e-5)
-
-
-def test_parts_that_change_are_logged(backend):
-    total = rewarded()
-    model = sequential(total, metrics=total.parts)
-    if backend == "jax":  # its trainer hands metrics copies of the predictions, which carry nothing
-        with pytest.raises(ValueError, match=r"a metric of `fit`: on JAX.*leave it out"):
-            model.fit(X, Y, verbose=0)
-        model = sequential(total, metrics=total.parts)
-    else:
-        history = model.fit(X, Y, batch_size=2, epochs=2, verbose=0).history
-        assert np.isfinite(history["huber"]).all()
-    now = ls.get_hyperparameters(model)
-    figures = model.evaluate(X, Y, verbose=0, return_dict=True)
-    predictions = model.predict(X, verbose=0)
-    for part in total.parts:
-        values = {
-            name: next(value for key, value in now.items()
-                       if key.startswith(f"{part.name}.") and key.endswith(f".{name}"))
-            for name in part.changing
-        }  # fmt: skip
-        expected = np.mean(to_numpy(part(**values)(Y, predictions)))
-        assert figures[part.name] == pytest.approx(expected, rel=1e-5)
-    assert all(type(part).__name__ != "Weighted" for part in total.parts)
-
-
 def test_a_part_that_a_sum_does_not_have():
     total = 0.7 * ls.losses.huber + 0.3 * ls.losses.log_cosh
     with pytest.raises(TypeError, match=r"no part `hubr`. Did you mean `huber`"):

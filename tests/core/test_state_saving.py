@@ -140,13 +140,15 @@ def figures_of_training():
     setter = SetAt("end", {0: 5.0})
     adjusted.fit(X, Y, batch_size=8, epochs=2, verbose=0, callbacks=[setter])
     keras.utils.set_random_seed(0)
-    learned = sequential(ls.losses.general_adaptive(alpha=ls.learned(1.0), scale=ls.learned(2.0)))
-    learned.fit(X, Y, batch_size=8, epochs=3, shuffle=False, verbose=0)
-    return [
+    likelihood = ls.losses.general_adaptive(alpha=ls.learned(1.0), scale=ls.learned(2.0))
+    learned = sequential(likelihood, metrics=[likelihood(reduction="none", name="own")])
+    history = learned.fit(X, Y, batch_size=8, epochs=3, shuffle=False, verbose=0).history
+    values = [
         value
         for model in (scheduled, adjusted, learned)
         for value in ls.get_hyperparameters(model).values()
     ]
+    return values + history["own"]
 
 
 def test_many_devices(backend, fresh_process):

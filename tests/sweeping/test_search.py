@@ -32,6 +32,7 @@ def objective(loss=huber, space=SPACE, **arguments):
     return Objective(linear, loss, space, X, Y, **{**given, **arguments})
 
 
+@pytest.mark.filterwarnings("error:.*(deprecated|experimental)")
 def test_a_trial_is_the_training_that_fit_makes(tmp_path):
     wanted = objective()
     study = open_study(f"sqlite:///{tmp_path}/study.db", "thresholds", wanted)

@@ -147,6 +147,12 @@ def pass_of(layer: Any) -> Any:
     return get_stateless_scope() or layer._get_call_context()
 
 
+def is_handed_on(variable: Any) -> bool:
+    """Whether a trainer without variables of its own, as JAX's, has given this one a value here."""
+    scope = get_stateless_scope()
+    return scope is not None and scope.get_current_value(variable) is not None
+
+
 def synchronise(model: Any) -> None:
     """Bring a model's variables up to date in the middle of an epoch, and let them be set.
 

@@ -30,6 +30,11 @@ class Changing:
     initial: Any
     """The value at the first step."""
 
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is an array, such as the centres of classes."""
+        return np.ndim(self.initial) > 0
+
     def bound(self, loss: str, hyperparameter: "Hyperparameter") -> "Changing":
         """Check that `hyperparameter` may change, and that it starts inside its range.
 
@@ -168,11 +173,16 @@ def real_number(function: str, value: Any) -> float:
     return float(value)
 
 
+def name_of_variable(name: str) -> str:
+    """The name of a hyperparameter without what a name of a variable cannot hold."""
+    return re.sub("[./]", "_", name)
+
+
 def add_variable(layer: Any, name: str, initial: Any, *, trainable: bool) -> Any:
     """A variable of a state layer that starts at a number or an array."""
     array = np.asarray(initial, layer.variable_dtype)
     return layer.add_weight(
-        name=re.sub("[./]", "_", name),
+        name=name_of_variable(name),
         shape=array.shape,
         initializer=lambda shape, dtype: ops.convert_to_tensor(array, dtype),
         trainable=trainable,

@@ -139,10 +139,9 @@ class Sum(Loss, package=_PACKAGE):
         the mean over the samples of an epoch, whatever the batches; of a batchwise part it shows
         the mean over the batches.
 
-        Where a hyperparameter of a part itself changes, the part is a metric in `fit` on TensorFlow
-        and PyTorch, and in `evaluate` everywhere. JAX hands the metrics of a training step copies
-        of the predictions, which carry no values; there such a part raises before the first step,
-        and has to be left out or fixed: `metrics=[part(threshold=1.0)]`.
+        Where a hyperparameter of a part itself changes, each step is measured with its value at
+        that step. On JAX the model has to be trained with the sum for that, or with another that
+        has the part in it, and the same part must not be in the losses of two outputs.
         """
         return [
             _without_weights(part)(name=name, reduction=_of_metric(part, self.reduction))

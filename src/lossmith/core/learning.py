@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossmith.core.backend import keras
-from lossmith.core.changing import Changing, Variables, add_variable, real_number
+from lossmith.core.changing import (
+    Changing,
+    Variables,
+    add_variable,
+    name_of_variable,
+    real_number,
+)
 from lossmith.core.ranges import Range, range_of, real_arm
 
 if TYPE_CHECKING:
@@ -52,7 +58,9 @@ class Learned(Changing):
         if self.initializer is not None:
             # A clone without a seed draws its own: models of one loss start at different centres.
             weight = layer.add_weight(
-                name=name, shape=self.initial.shape, initializer=self.initializer.clone()
+                name=name_of_variable(name),
+                shape=self.initial.shape,
+                initializer=self.initializer.clone(),
             )
             return {"value": weight}
         start = limits.to_free(np.asarray(self.initial, "float64"))

@@ -1,6 +1,7 @@
 """The layer that keeps the changing hyperparameters of a loss inside a model."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from lossmith.core.backend import keras
 from lossmith.core.changing import check_kept, kept_dtype
 from lossmith.core.hyperparameters import Hyperparameter
 from lossmith.core.ranges import Range, range_of, real_arm
+from lossmith.core.relay import relay_of
 
 ops = keras.ops
 _COUNTED = "lossmith_counted"
@@ -42,6 +44,7 @@ class LossState(keras.layers.Layer):
         self.supports_masking = True
         self._counter: Any = None
         self._variables: dict[str, Mapping[str, Any]] = {}
+        self._relay: Any = None
 
     @staticmethod
     def check(loss: Any) -> None:
@@ -53,6 +56,7 @@ class LossState(keras.layers.Layer):
         """Make the variables."""
         for name, kind in self.loss.changing.items():
             self._variables[name] = kind.build(self, name, self.range_of(name))
+        self._relay = relay_of(self.loss)
 
     def declared(self, name: str) -> Hyperparameter:
         """The declaration of a hyperparameter, `base.threshold` of one in a nested loss."""
@@ -81,6 +85,8 @@ class LossState(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the inputs, which carry the current values to the loss."""
+        if self._relay is not None:
+            self._relay.clear()
         if self._counter is None:
             tracing.send(inputs, self.loss, self.current())
             return inputs
@@ -129,7 +135,12 @@ class LossState(keras.layers.Layer):
                 fits = limits.contains(value)
                 values[name] = ops.where(fits, value, ops.full_like(value, kind.initial))
                 valid = fits if valid is None else ops.logical_and(valid, fits)
-        return tracing.Current(values, valid)
+            if kind.is_matrix and "." in name:
+                # The optimizer changes it in place before the parts of the loss are measured.
+                values[name] = ops.copy(value)
+        if self._relay is None:
+            return tracing.Current(values, valid)
+        return tracing.Current(values, valid, tell=partial(self._relay.tell, values, valid))
 
     def numbers(self) -> dict[str, Any]:
         """The current values as NumPy sees them, whether valid or not."""

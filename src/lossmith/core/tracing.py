@@ -4,7 +4,7 @@ Everything that lets a hyperparameter change inside a compiled step goes through
 a state layer has sent along with the predictions, and values of a sweep.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -13,6 +13,7 @@ from lossmith.core import arrays, backend
 from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
+from lossmith.core.relay import relays
 
 if TYPE_CHECKING:
     from lossmith.core.base import Loss
@@ -35,6 +36,8 @@ class Current(NamedTuple):
     """Whether the steps that a schedule follows are counted."""
     memory: Any | None = None
     """What the loss reads from the model, and writes to it, beside its hyperparameters."""
+    tell: Callable[[], None] = lambda: None
+    """Tells the values to the metrics of the step, if they cannot be carried there."""
 
 
 @dataclass(frozen=True)
@@ -218,13 +221,48 @@ def send(tensors: Any, loss: "Loss", current: Current) -> None:
         backend.attach(tensor, _CARRIED, {**carried, **sent})
 
 
-def _by_address(loss: "Loss", current: Current) -> dict[_Address, Current]:
-    found: dict[_Address, Current] = {}
+def _by_address(
+    loss: "Loss", current: Current, path: tuple[str, ...] = ()
+) -> dict[_Address, dict[tuple[str, ...], Current]]:
+    """What is sent to a loss and those inside of it; equal ones are told apart by their paths."""
+    found: dict[_Address, dict[tuple[str, ...], Current]] = {}
     for name, inner in loss.hyperparameters.items():
         if isinstance(inner, keras.losses.Loss) and inner.changing:
             values = {each: current.values[f"{name}.{each}"] for each in inner.changing}
-            found.update(_by_address(inner, current._replace(values=values)))
-    return {**found, _address(loss): current}
+            sent = _by_address(inner, current._replace(values=values), (*path, name))
+            for address, each in sent.items():
+                found.setdefault(address, {}).update(each)
+    if all(name in current.values for name in loss.changing):
+        found.setdefault(_address(loss), {})[path] = current
+    return found
+
+
+def _the_one_meant(loss: "Loss", found: list[tuple[tuple[str, ...], Current]]) -> Current | None:
+    """The one among equal losses that has the name of this one.
+
+    Raises:
+        ValueError: if several have it.
+    """
+    if len(found) > 1:
+        found = [each for each in found if loss.name in each[0]]
+        if len(found) != 1:
+            raise ValueError(
+                f"{loss!r} is there several times in the losses of this model, with values of its "
+                "own each time, and as a metric it can only be told by its name: give it that of "
+                f"the part that is meant, loss(name=...). `{loss.name}` is that of "
+                f"{len(found) or 'none'}. (On JAX outputs do not tell them apart in `fit`: let the "
+                "losses differ, if only in where a hyperparameter starts.)"
+            )
+    return found[0][1] if found else None
+
+
+def _told_in_this_step(loss: "Loss", y_pred: Any) -> Current | None:
+    """What the trained loss has left for the metrics of this step, whose y_pred carries nothing."""
+    if backend.attached(tree.flatten(y_pred)[0], _CARRIED) is not None:
+        return None
+    told = [_by_address(relay.loss, Current(*relay.told())) for relay in relays()]
+    here = [each for sent in told for each in sent.get(_address(loss), {}).items()]
+    return _the_one_meant(loss, here)
 
 
 def current(loss: AnyLoss, y_pred: Any) -> tuple[AnyLoss, Any]:
@@ -239,7 +277,7 @@ def current(loss: AnyLoss, y_pred: Any) -> tuple[AnyLoss, Any]:
         return loss, None
     name = next(iter(loss.changing))
     advice = f"Outside of a model, and as a metric, fix it: loss({name}=...)."
-    found = carried(loss, y_pred, f"value of `{name}`", advice)
+    found = _told_in_this_step(loss, y_pred) or carried(loss, y_pred, f"value of `{name}`", advice)
     return traced(loss, {name: found.values[name] for name in loss.changing}), found.valid
 
 
@@ -256,7 +294,7 @@ def carried(loss: "Loss", y_pred: Any, what: str, advice: str) -> Current:
         ValueError: if they carry nothing, as the state of the loss is not in the model.
     """
     everything = backend.attached(tree.flatten(y_pred)[0], _CARRIED) or {}
-    found = everything.get(_address(loss))
+    found = _the_one_meant(loss, list(everything.get(_address(loss), {}).items()))
     if found is None and backend.in_symbolic_scope():
         # Keras asks for shapes only, with predictions that come from no model.
         return Current({name: each.initial for name, each in loss.changing.items()}, None)
@@ -268,6 +306,7 @@ def carried(loss: "Loss", y_pred: Any, what: str, advice: str) -> Current:
             "in the `call(self, inputs, training=False)` of a subclassed model (or in a loop of "
             "your own) write `self.state(outputs, training=training)`."
         )
+    found.tell()
     return found
 
 
@@ -296,9 +335,10 @@ def _missing(loss: "Loss", carried: Mapping[_Address, Current], what: str, advic
 
 
 _METRIC_ON_JAX = (
-    "If this is a metric of `fit`: on JAX the metrics of a training step get copies of the "
-    "predictions, which carry no values; leave it out of compile(metrics=...), to which it may "
-    "come back for `evaluate`, or give it with the value fixed."
+    "If this is a metric of `fit`: on JAX it gets the values only where the model is trained with "
+    "the same loss, of which no matrix changes, or with one that is made of it. Elsewhere leave it "
+    "out of compile(metrics=...), to which it may come back for `evaluate`, or give it with the "
+    "value fixed."
 )
 
 

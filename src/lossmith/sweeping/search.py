@@ -2,6 +2,7 @@
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -180,10 +181,16 @@ def open_study(storage: Any, name: str, objective: Objective, **settings: Any) -
 
 
 def _storage(given: Any) -> Any:
-    storages = _optuna().storages
+    optuna = _optuna()
+    storages = optuna.storages
     if isinstance(given, str) and "://" in given:
-        retry = storages.RetryFailedTrialCallback(max_retry=3)
-        return storages.RDBStorage(given, heartbeat_interval=30, failed_trial_callback=retry)
+        with warnings.catch_warnings():
+            # Optuna's heartbeat is marked as experimental, and whoever calls has not chosen it.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            retry = storages.RetryHeartbeatStaleTrialCallback(max_retry=3)
+            return storages.RDBStorage(
+                given, heartbeat_interval=30, heartbeat_stale_trial_callback=retry
+            )
     if isinstance(given, str | os.PathLike):
         return storages.JournalStorage(storages.journal.JournalFileBackend(os.fspath(given)))
     return given
