@@ -100,6 +100,19 @@ def test_a_package_and_a_name_of_its_own():
     assert new_name.name == "renamed"
 
 
+def test_the_exact_name_of_one_of_two():
+    class Tilted(ls.Loss, package="exact"):
+        def call(self, y_true, y_pred):
+            return y_true - y_pred
+
+    @ls.loss(package="exact")
+    def tilted(y_true, y_pred):
+        return y_true - y_pred
+
+    assert ls.get("Tilted") == Tilted()
+    assert ls.get("tilted") == tilted
+
+
 def test_an_ambiguous_name():
     for package in ("here", "there"):
         ls.loss(_twice, package=package)

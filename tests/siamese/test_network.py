@@ -242,6 +242,20 @@ def test_inputs_that_do_not_fit_are_refused_and_the_weights_stay(method, kind, n
     np.testing.assert_array_equal(network.get_weights()[0], before[0])
 
 
+@pytest.mark.parametrize("method", ["fit", "evaluate", "validation"])
+def test_labels_that_the_loss_does_not_take_are_refused(method, network):
+    shifted = SAME + 1
+    call = {
+        "fit": lambda: network.fit((A, B), shifted, verbose=0),
+        "evaluate": lambda: network.evaluate((A, B), shifted, verbose=0),
+        "validation": lambda: network.fit(
+            (A, B), SAME, validation_data=((A, B), shifted), verbose=0
+        ),
+    }[method]
+    with pytest.raises(ValueError, match=r"contrastive: .*got 2"):
+        call()
+
+
 def test_distances_of_inputs_that_do_not_fit_are_refused_and_the_weights_stay(network):
     with pytest.raises(ValueError, match=r"a has shape \(16, 5\)"):
         network.same(NARROW, NARROW)

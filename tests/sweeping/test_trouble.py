@@ -98,6 +98,11 @@ def test_models_that_differ_in_shape():
         sweep(growing, optimizer="sgd", seeds=(0, 1))
 
 
+def test_a_model_in_the_place_of_a_function_that_makes_one():
+    with pytest.raises(TypeError, match="a function that returns a new model"):
+        sweep(linear())
+
+
 def test_models_that_differ_in_their_layers():
     activations = iter(["relu", "tanh"])
 
@@ -133,6 +138,9 @@ def test_one_that_diverges_does_not_touch_the_others():
     assert result.table[-1]["status"] == "diverged"
     with pytest.raises(ValueError, match="no model"):
         result.model(result.rows[1])
+    assert repr(result.rows[1]) == "Row(slope=1e+30, metric=nan, 1 run, diverged)"
+    with pytest.raises(TypeError, match=r"one of result.rows; got \{'slope': 0.5"):
+        result.model(result.table[0] | {"slope": 0.5})
 
 
 def test_all_diverge():

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -157,7 +158,8 @@ def _lookup(name: str) -> type | None:
         return _classes[name]
     matches = {key: cls for key, cls in _classes.items() if name in _short_names(cls)}
     own = {key: cls for key, cls in matches.items() if key.startswith("lossmith>")}
-    found = own or matches
+    exact = {key: cls for key, cls in matches.items() if re.split("[>.]", key)[-1] == name}
+    found = own or exact or matches
     if len(found) > 1:
         raise ValueError(f"Several losses are called {name!r}: write one of {sorted(found)}.")
     return next(iter(found.values()), None)

@@ -157,8 +157,9 @@ class SiameseNetwork(keras.Model):
         A threshold that is there stays, with a warning: it was chosen for other distances.
 
         Raises:
-            ValueError: if the inputs are no pairs, or do not fit the encoder, or if the loss takes
-                0 for same and a data set of lossmith has 1; the network is as it was before.
+            ValueError: if the inputs are no pairs, or do not fit the encoder, if an array of labels
+                holds others than the loss takes, or if the loss takes 0 for same and a data set of
+                lossmith has 1; the network is as it was before.
         """
         if self.threshold is not None:
             warnings.warn(
@@ -169,7 +170,7 @@ class SiameseNetwork(keras.Model):
         self._check_labelled(x, y)
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, list | tuple):
-            self._check_data(*held_out[:2])
+            self._check_labelled(*held_out[:2])
         elif held_out is not None:
             self._check_labelled(held_out)
         return super().fit(x, y, *args, **kwargs)
@@ -274,6 +275,9 @@ class SiameseNetwork(keras.Model):
         self._check_data(x, y)
         if isinstance(x, PairDataset):
             tree.map_structure(check_label_of_same, self.loss)
+        elif y is not None:
+            labels = np.asarray(ops.convert_to_numpy(y))
+            tree.map_structure(lambda loss: _check_labels(loss, labels), self.loss)
 
     def _checked_loss(self, loss: Any) -> Any:
         if isinstance(loss, type):
@@ -375,3 +379,8 @@ def _refuse_accuracy(metric: Any) -> None:
             "near 0 for a good network. The accuracy at a threshold comes from "
             "network.calibrate(validation_pairs) after training."
         )
+
+
+def _check_labels(loss: Any, labels: np.ndarray) -> None:
+    if isinstance(loss, Loss):
+        loss.check_targets(labels)

@@ -61,6 +61,11 @@ class Row:
         """Whether all its trainings came to an end, so that it may be the best."""
         return all(outcome.status not in _UNRANKED for _, outcome in self.runs)
 
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters.items())
+        count = f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}"
+        return f"Row({values}, metric={self.metric:.6g}, {count}, {self.status})"
+
 
 class SweepResult:
     """The candidates of a sweep, compared. Made by `lossmith.sweep`; print it to see the table."""
@@ -119,9 +124,15 @@ class SweepResult:
         It is compiled with the loss at the hyperparameters of the candidate, with the metric, and
         with a fresh optimizer.
 
+        Args:
+            row: one of `rows`.
+
         Raises:
+            TypeError: if it is none of them.
             ValueError: if none of its trainings came to an end.
         """
+        if not isinstance(row, Row):
+            raise TypeError(f"sweep: model() takes one of result.rows; got {row!r}.")
         choose: Callable[..., Any] = min if self._settings.ranking.mode == "min" else max
         ended = [each for each in row.runs if each[1].status not in _UNRANKED]
         if not ended:

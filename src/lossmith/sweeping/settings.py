@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lossmith.core import Loss
+from lossmith.core.backend import keras
 from lossmith.sweeping import data
 from lossmith.sweeping.data import Batches, Data, Order
 from lossmith.sweeping.ranking import Ranking, ranking
@@ -85,8 +86,11 @@ def check_loss(loss: Any) -> None:
 
 def _maker(make_model: Any, loss: Loss, swept: Iterable[str]) -> Callable[[Loss], Any]:
     """`make_model` as a function of the loss that the model is made for."""
-    if not callable(make_model):
-        raise TypeError(f"sweep: make_model must be a function that makes one; got {make_model!r}.")
+    if not callable(make_model) or isinstance(make_model, keras.Model):
+        raise TypeError(
+            f"sweep: make_model must be a function that returns a new model each time; "
+            f"got {make_model!r}."
+        )
     if _takes_loss(make_model):
         return make_model
     changing = [f"`{name}`" for name in loss.changing if name not in swept]
