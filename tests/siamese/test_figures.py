@@ -175,7 +175,8 @@ class TestTooFew:
         assert report.to_dict()["too_few"] is True
         accuracy = report.given.accuracy
         for figure in (report.auc, report.equal_error_rate, accuracy, report.best.accuracy):
-            assert figure.low <= 0.025 and figure.high >= 0.975
+            assert figure.low <= 0.025
+            assert figure.high >= 0.975
         assert (report.best.threshold.low, report.best.threshold.high) == (0.0, 0.7)
         assert report.given.threshold.low == report.given.threshold.high == 0.6
         assert "too few test items" in str(report)
