@@ -29,11 +29,12 @@ from lossmith.siamese import (
     retrieval_report,
     verification_report,
 )
+from lossmith.siamese._resampling import on_too_few
 from lossmith.siamese.distance_counts import DistanceCounts
 from lossmith.siamese.evaluation import embed_items, pair_distances
 from lossmith.siamese.figures import Estimate, VerificationReport
 from lossmith.siamese.settings import TrainingSettings
-from lossmith_cli.messages import out
+from lossmith_cli.messages import note, out
 
 TestPairs = Literal["balanced", "lab"]
 
@@ -126,6 +127,7 @@ def write_html(
         config=json.loads(json.dumps(config)),
         notes=(
             *notes,
+            *_on_too_few(figures, retrieval),
             f"Of the sample pairs the first {_SHOWN_PAIRS} are drawn at random; the others are "
             "drawn from the errors.",
         ),
@@ -143,6 +145,8 @@ def print_report(report: VerificationReport, retrieval: RetrievalReport) -> None
     for name, figure in (headline(report) | _retrieved(retrieval)).items():
         table.add_row(name, f"{figure.value:.4f}", f"{figure.low:.4f} - {figure.high:.4f}")
     out.print(table, soft_wrap=False)
+    for text in _on_too_few(report, retrieval):
+        note(text)
 
 
 def headline(report: VerificationReport) -> dict[str, Estimate]:
@@ -160,6 +164,13 @@ def headline(report: VerificationReport) -> dict[str, Estimate]:
         "Area under the ROC curve": report.auc,
         "Equal error rate": report.equal_error_rate,
     }
+
+
+def _on_too_few(report: VerificationReport, retrieval: RetrievalReport) -> tuple[str, ...]:
+    """One sentence of the two reports, which are on the same images."""
+    if report.too_few:
+        return (on_too_few(report.resampled),)
+    return (on_too_few("queries"),) if retrieval.too_few else ()
 
 
 def _retrieved(report: RetrievalReport) -> dict[str, Estimate]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lossmith.checker import rules, surroundings
+from lossmith.core import backend
 
 
 @pytest.fixture
@@ -39,6 +40,13 @@ def test_a_seeded_generator_is_found(call: Callable[[], None], named: str) -> No
     (finding,) = surroundings.watch(call, [])
     assert finding.rule is rules.CHANGES_SURROUNDINGS
     assert named in finding.message
+
+
+def test_the_backends_own_generator_is_looked_at_too() -> None:
+    (finding,) = surroundings.watch(lambda: keras.utils.set_random_seed(3), [])
+    named = ["Python's random", "NumPy's global generator", *backend.global_generators()]
+    assert [name for name in named if f"seeds {name}" not in finding.message] == []
+    assert len(named) == (3 if keras.backend.backend() == "torch" else 2)
 
 
 def test_drawing_is_no_seeding_and_the_state_is_put_back() -> None:

@@ -58,6 +58,19 @@ def test_a_broken_image_is_told_of_once(tmp_path: Path, lossmith: Command) -> No
     assert result.stderr.count("broken.png") == 1
 
 
+def test_very_few_images_get_no_narrow_intervals(tmp_path: Path, lossmith: Command) -> None:
+    for name in ("a", "b"):
+        save_images(tmp_path / "data" / name, 6)
+    run = tmp_path / "run"
+    result = lossmith("train", tmp_path / "data", "--out", run, *FAST)
+    told = "too few test items for intervals"
+    assert told in result.stderr
+    assert told in (run / "report.html").read_text()
+    test = json.loads((run / "metrics.json").read_text())["test"]
+    assert test["too_few"] is True
+    assert all(test[name]["high"] - test[name]["low"] > 0.8 for name in ("auc", "equal_error_rate"))
+
+
 @pytest.mark.parametrize(("first", "second"), [(6, 2), (5, 5), (20, 1)])
 def test_too_few_images_are_refused_with_the_number_that_is_enough(
     first: int, second: int, tmp_path: Path, lossmith: Command

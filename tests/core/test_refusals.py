@@ -71,6 +71,14 @@ def private(y_true, y_pred, *, _scale=1.0):
     return y_true - y_pred
 
 
+def generator(y_true, y_pred):
+    yield y_true - y_pred
+
+
+async def coroutine(y_true, y_pred):
+    return y_true - y_pred
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -88,13 +96,64 @@ def private(y_true, y_pred, *, _scale=1.0):
         (weighted, "weights are applied for you"),
         (reserved, "`reduction` cannot be the name of a hyperparameter"),
         (private, "`_scale` cannot be the name"),
+        (generator, r"`generator` yields its values.*`return` one tensor"),
+        (coroutine, r"`coroutine` is a coroutine.*write `def`"),
         (3, "takes a function"),
+        (None, r"takes a function; got None \(NoneType\): write a function"),
         ("huber", "takes a function"),
     ],
 )
 def test_what_is_no_formula(given, message):
     with pytest.raises(TypeError, match=message):
         ls.loss(given)
+
+
+def test_a_class_whose_call_yields():
+    with pytest.raises(TypeError, match="Mine: `yielding` yields its values"):
+        define(call=yielding)
+
+
+def yielding(self, y_true, y_pred):
+    yield y_true - y_pred
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, 10**5000, [10**5000], "x" * 3000, list(range(10_000))],
+    ids=["long", "too long for Python", "in a list", "string", "list"],
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda value: huber(threshold=value),
+        lambda value: huber(reduction=value),
+        lambda value: huber(dtype=value),
+        lambda value: ls.loss(value),
+    ],
+)
+def test_a_message_shows_long_values_in_short(make, value):
+    with pytest.raises((TypeError, ValueError)) as error:
+        make(value)
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("dtype", ["foo", "int32", 3, object()])
+def test_a_dtype_that_is_none_is_refused_by_the_loss(dtype):
+    with pytest.raises(ValueError, match=r"^Huber: dtype must be a floating dtype.*; got"):
+        huber(dtype=dtype)
+
+
+def test_a_dtype_that_a_class_hands_on_is_refused_too():
+    with pytest.raises(ValueError, match=r"^classic: dtype must be a floating dtype.*; got 'foo'"):
+        Classic("foo")
+
+
+class Classic(ls.Loss):
+    def __init__(self, kind="float32"):
+        super().__init__(dtype=kind)
+
+    def call(self, y_true, y_pred):
+        return y_true - y_pred
 
 
 def test_a_nested_function_without_free_variables_is_fine():

@@ -104,7 +104,11 @@ WITH_NAN = np.where(PIXELS > 200, np.nan, PIXELS / 255)
         ({"x": PIXELS[:0], "y": LABELS[:0]}, "no pixels"),
         ({"x": PIXELS / 255 - 0.5, "y": LABELS}, r"float64 from -0\.[0-9]+ to 0\.[0-9]+"),
         ({"x": PIXELS * 2.0, "y": LABELS}, r"\[0, 255\].*to [45][0-9]+"),
-        ({"x": WITH_NAN, "y": LABELS}, "without NaN.*nan to nan"),
+        ({"x": WITH_NAN, "y": LABELS}, r"'x' in .* has NaN in \d of 6 images.*position \d"),
+        (
+            {"x": PIXELS * 1.0, "y": LABELS, "x_test": WITH_NAN * 255, "y_test": LABELS},
+            "'x_test' in .* has NaN",
+        ),
         ({"x": PIXELS.astype(int) - 1, "y": LABELS}, "int64 from -"),
         ({"x": PIXELS, "y": np.zeros(6, int)}, "two classes or more; .* has one only: 0"),
         ({"x": PIXELS, "y": np.eye(6)}, r"shape \(N,\).*\(6, 6\)"),

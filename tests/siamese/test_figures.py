@@ -156,6 +156,56 @@ class TestReport:
         assert report.best.balanced_accuracy.low == pytest.approx(0.025 ** (1 / 2))
 
 
+class TestTooFew:
+    """Where all resamples are alike they say nothing, and an interval must not either."""
+
+    @staticmethod
+    def of_three_items(**settings):
+        return verification_report(
+            [0.5, 0.7, 0.4],
+            [1, 0, 0],
+            items=np.array([[0, 1], [0, 2], [1, 2]]),
+            threshold=0.6,
+            **settings,
+        )
+
+    def test_three_items_leave_every_rate_open(self):
+        report = self.of_three_items()
+        assert report.too_few
+        assert report.to_dict()["too_few"] is True
+        accuracy = report.given.accuracy
+        for figure in (report.auc, report.equal_error_rate, accuracy, report.best.accuracy):
+            assert figure.low <= 0.025
+            assert figure.high >= 0.975
+        assert (report.best.threshold.low, report.best.threshold.high) == (0.0, 0.7)
+        assert report.given.threshold.low == report.given.threshold.high == 0.6
+        assert "too few test items" in str(report)
+
+    def test_enough_for_95_percent_may_be_too_few_for_99(self):
+        """Six items have some 120 resamples; 40 must come up for the one, 200 for the other."""
+        items = np.stack(np.triu_indices(6, k=1), axis=1)
+        labels = np.diff(items % 2, axis=1)[:, 0] == 0
+        distances = np.linspace(0.1, 0.9, len(items))
+        few = [
+            verification_report(
+                distances, labels, items=items, confidence=confidence, resamples=400
+            ).too_few
+            for confidence in (0.95, 0.99)
+        ]
+        assert few == [False, True]
+
+    def test_many_pairs_are_enough_also_where_they_leave_no_doubt(self):
+        report = verification_report(np.repeat([0.1, 0.9], 200), np.repeat([1, 0], 200))
+        assert not report.too_few
+        assert "too few" not in str(report)
+        assert report.auc.low > 0.98
+
+    def test_equal_distances_are_not_certain_to_be_equal_for_ever(self):
+        auc = verification_report(np.full(400, 0.5), np.repeat([1, 0], 200)).auc
+        assert auc.value == 0.5
+        assert 0.45 < auc.low < 0.5 < auc.high < 0.55
+
+
 class TestSharedItems:
     """Intervals from resampled items."""
 

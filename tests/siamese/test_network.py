@@ -153,6 +153,16 @@ def test_a_margin_out_of_reach_of_an_encoder_that_is_built_by_its_first_batch():
         network.fit((a, b), same, verbose=0)
 
 
+@pytest.mark.parametrize("within", [lambda loss: loss, lambda loss: loss + 0.5 * loss])
+def test_a_distance_of_the_loss_that_is_not_used_is_refused(within):
+    network = SiameseNetwork(encoder(), distance="manhattan")
+    told = r"not use its distance.* by manhattan: write SiameseNetwork\(encoder, distance='cosine'"
+    with pytest.raises(ValueError, match=told):
+        network.compile("sgd", within(ls.losses.contrastive(distance="cosine")))
+    network.compile("sgd", within(ls.losses.contrastive(distance="manhattan")))
+    network.compile("sgd", within(ls.losses.contrastive))
+
+
 def test_a_loss_with_0_for_same_is_for_labels_of_ones_own():
     network = SiameseNetwork(encoder())
     network.compile("sgd", ls.losses.contrastive(same=0))

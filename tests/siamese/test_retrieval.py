@@ -204,6 +204,15 @@ def test_intervals_hold_the_figure_and_cover_about_as_often_as_they_say():
     assert all(draw.high - draw.low > 0.02 for draw in draws)
 
 
+def test_three_queries_are_too_few_for_an_interval():
+    report = retrieval_report([[0.0], [0.1], [0.15]], ["a", "a", "b"], ks=(1,))
+    assert report.too_few
+    assert report.recall_at[1].low < 0.1
+    assert "too few test queries" in str(report)
+    many = retrieval_report(np.arange(20.0)[:, None], np.arange(20) // 2, ks=(1,))
+    assert not many.too_few
+
+
 def test_a_perfect_figure_has_an_interval_too():
     report = retrieval_report([[0.0], [0.1], [5.0], [5.1]], [0, 0, 1, 1])
     assert report.recall_at[1].value == 1

@@ -12,6 +12,7 @@ import numpy as np
 
 from lossmith.checker import rules
 from lossmith.checker.report import Evidence, Finding
+from lossmith.core import backend
 from lossmith.core.backend import keras
 
 Snapshot = Mapping[str, Any]
@@ -27,27 +28,9 @@ def snapshot() -> Snapshot:
         "the working directory": os.getcwd(),  # noqa: PTH109 - compared as text
         "the recursion limit": sys.getrecursionlimit(),
         "NumPy's error handling": np.geterr(),
-        **_backend_settings(),
+        **backend.global_settings(),
     }
     return {**found, **{f"os.environ[{name!r}]": value for name, value in os.environ.items()}}
-
-
-def _backend_settings() -> dict[str, Any]:
-    name = keras.backend.backend()
-    if name == "jax":
-        import jax
-
-        return {"jax_enable_x64": jax.config.jax_enable_x64}
-    if name == "torch":
-        import torch
-
-        return {
-            "torch.get_default_dtype()": str(torch.get_default_dtype()),
-            "torch.is_grad_enabled()": torch.is_grad_enabled(),
-        }
-    import tensorflow as tf
-
-    return {"tf.config.functions_run_eagerly()": tf.config.functions_run_eagerly()}
 
 
 def differences(before: Snapshot, after: Snapshot) -> list[str]:
@@ -106,15 +89,8 @@ def _reseeded(call: Callable[[], Any]) -> list[str]:
     generators: dict[str, tuple[Any, Any, Any]] = {
         "Python's random": (random.seed, random.getstate, random.setstate),
         "NumPy's global generator": (np.random.seed, _numpy_state, np.random.set_state),
+        **backend.global_generators(),
     }
-    if keras.backend.backend() == "torch":
-        import torch
-
-        generators["torch's global generator"] = (
-            torch.manual_seed,
-            lambda: tuple(torch.get_rng_state().tolist()),
-            lambda state: torch.set_rng_state(torch.tensor(state, dtype=torch.uint8)),
-        )
     kept = {name: state() for name, (_, state, _) in generators.items()}
     after = []
     for seed in (1, 2):

@@ -206,6 +206,42 @@ def set_generator_state(state: Any) -> None:
         torch.cuda.set_rng_state_all(state[1])
 
 
+def global_generators() -> dict[str, tuple[Any, Any, Any]]:
+    """What seeds, reads (to be compared) and sets each global generator of the backend."""
+    if keras.backend.backend() != "torch":
+        return {}
+    import torch
+
+    return {
+        "torch's global generator": (
+            torch.manual_seed,
+            lambda: tuple(torch.get_rng_state().tolist()),
+            lambda state: torch.set_rng_state(torch.tensor(state, dtype=torch.uint8)),
+        )
+    }
+
+
+def global_settings() -> dict[str, Any]:
+    """The backend's settings of this process that change what everything in it does, by name."""
+    name = keras.backend.backend()
+    if name == "jax":
+        import jax
+
+        return {"jax_enable_x64": jax.config.jax_enable_x64}
+    if name == "torch":
+        import torch
+
+        return {
+            "torch.get_default_dtype()": str(torch.get_default_dtype()),
+            "torch.is_grad_enabled()": torch.is_grad_enabled(),
+        }
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        return {"tf.config.functions_run_eagerly()": tf.config.functions_run_eagerly()}
+    return {}
+
+
 def tape_records() -> bool:
     """Whether a gradient tape of TensorFlow records; it has no public way to ask."""
     from tensorflow.python.eager import record

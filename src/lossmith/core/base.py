@@ -15,9 +15,10 @@ from lossmith.core import hyperparameters as hp
 from lossmith.core.arithmetic import Arithmetic
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
-from lossmith.core.declaration import NOT_GIVEN, SETTINGS
+from lossmith.core.declaration import NOT_GIVEN
 from lossmith.core.hyperparameters import Hyperparameter
 from lossmith.core.immutable import Immutable
+from lossmith.core.settings import SETTINGS, accepted_settings, check_dtype, checked_settings
 from lossmith.core.shapes import Targets
 from lossmith.core.state import LossState
 
@@ -167,9 +168,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             if not any(field in vars(each).get("declared", ()) for each in type(self).__mro__):
                 raise TypeError(f"{type(self).__name__}: no hyperparameter `{field}`.")
         self.__dict__.update(fields)
+        check_dtype(name or self.default_name, dtype)
         super().__init__(name or self.default_name, reduction or "none", dtype)
-        if "float" not in self._dtype:
-            raise ValueError(f"{self.name}: dtype must be a floating dtype; got {dtype!r}.")
         self.__dict__["_requested_dtype"] = None if dtype is None else self._dtype
 
     @classmethod
@@ -183,12 +183,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
             kwargs = declaration.bind_classic(owner, cls._signature, args, kwargs)
         elif args:
             raise declaration.positional_error(owner, args, cls.declared)
-        settings = {key: kwargs.pop(key) for key in SETTINGS if key in kwargs}
-        if not isinstance(settings.get("name"), str | None):
-            raise TypeError(f"{owner}: name must be a string; got {settings['name']!r}.")
-        if "reduction" in settings:
-            settings["reduction"] = reduction.canonical(owner, settings["reduction"])
-        return declaration.bind(cls, owner, kwargs), settings
+        given = {key: kwargs.pop(key) for key in SETTINGS if key in kwargs}
+        return declaration.bind(cls, owner, kwargs), checked_settings(owner, given)
 
     def _initialise(self, values: dict[str, Any], settings: dict[str, Any]) -> None:
         self.__dict__["_hyperparameters"] = MappingProxyType(values)
@@ -206,7 +202,7 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
         self.__dict__.update(found, _sealed=True)
 
     def _initialise_classic(self, settings: dict[str, Any]) -> None:
-        accepted = declaration.accepted_settings(self._signature, settings)
+        accepted = accepted_settings(self._signature, settings)
         self.__init__(**self._operands, **accepted)  # type: ignore[misc]
         given = {
             "name": self.__dict__.get("name"),

@@ -10,6 +10,7 @@ import numpy as np
 
 from lossmith.core.backend import keras
 from lossmith.core.ranges import Range, no_bounds, range_of, real_arm
+from lossmith.core.wording import shown
 
 if TYPE_CHECKING:
     from lossmith.core.hyperparameters import Hyperparameter
@@ -168,7 +169,7 @@ def real_number(function: str, value: Any) -> float:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(
-            f"lossmith.{function} takes a number; got {value!r} ({type(value).__name__})."
+            f"lossmith.{function} takes a number; got {shown(value)} ({type(value).__name__})."
         )
     return float(value)
 

@@ -8,10 +8,10 @@ from lossmith.core import backend, declaration, evaluation
 from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
 from lossmith.core.base import Loss
-from lossmith.core.declaration import SETTINGS
 from lossmith.core.hyperparameters import Hyperparameter, NonNegative, Positive
 from lossmith.core.learning import learned
 from lossmith.core.ranges import real_arm
+from lossmith.core.settings import SETTINGS
 
 ops = keras.ops
 _PACKAGE = "lossmith.core"

@@ -14,9 +14,8 @@ from lossmith.core import registry, saveable
 from lossmith.core.backend import keras
 from lossmith.core.hyperparameters import REQUIRED, Hyperparameter
 from lossmith.core.learning import Learned
-
-SETTINGS = ("name", "reduction", "dtype")
-"""What every loss has besides its hyperparameters."""
+from lossmith.core.settings import SETTINGS
+from lossmith.core.wording import shown
 
 
 class _NotGiven:
@@ -289,12 +288,6 @@ def bind_classic(
     return {**named, **kwargs}
 
 
-def accepted_settings(signature: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of name, reduction and dtype that a classic `__init__` takes itself."""
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    return {key: v for key, v in settings.items() if takes_all or key in signature.parameters}
-
-
 def positional_error(
     owner: str, args: tuple[Any, ...], declared: Mapping[str, Hyperparameter]
 ) -> TypeError:
@@ -366,10 +359,11 @@ def check_given(
             f"or hyperparameters by keyword, {_example(owner, declared)}."
         )
     if type(y_true) in _NUMBERS and type(y_pred) in _NUMBERS:
+        true, pred = shown(y_true), shown(y_pred)
         raise TypeError(
-            f"{owner}({y_true!r}, {y_pred!r}) would compare two numbers. Hyperparameters go by "
+            f"{owner}({true}, {pred}) would compare two numbers. Hyperparameters go by "
             f"keyword, {_example(owner, declared)}; the loss of a single value is "
-            f"{owner}([{y_true!r}], [{y_pred!r}])."
+            f"{owner}([{true}], [{pred}])."
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lossmith.core import backend, reduction, registry, shapes, tracing
 from lossmith.core.backend import keras
-from lossmith.core.inputs import ADVICE_ON_OUTPUTS, Batch, check_numbers, prepare
+from lossmith.core.inputs import Batch, check_numbers, prepare, structure_error
 from lossmith.core.shapes import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ _PLAIN = (bool, int, float, str, type(None))
 _ADVICE_ON_FORMULAS = (
     "A formula is written with keras.ops: on the tensors of a compiled step NumPy's functions and "
     "Python's `if` fail (ops.abs for np.abs, ops.where for `if`)."
+)
+_ADVICE_ON_STRUCTURES = (
+    "A structure reaches the formula as it is, and this one takes a tensor ({}). Arrays of one "
+    "shape become one with keras.ops.stack. "
 )
 _ADVICE_ON_EMBEDDINGS = (
     "y_pred holds the two embeddings of each pair: let the formula begin with their distance, "
@@ -216,10 +220,8 @@ def _call_formula(loss: "Loss", batch: Batch, **weights: Any) -> Any:
         value = loss.call(batch.y_true, batch.y_pred, **weights)
     except Exception as error:
         if tree.is_nested(batch.y_pred):
-            raise TypeError(
-                f"{loss.name}: the formula failed on structures of tensors "
-                f"({type(error).__name__}: {error}). {ADVICE_ON_OUTPUTS}"
-            ) from error
+            reason = _ADVICE_ON_STRUCTURES.format(f"{type(error).__name__}: {error}")
+            raise structure_error(loss, "y_pred", batch.y_pred, reason) from error
         if _holds_embeddings(loss, shape_of(batch.y_pred)):
             raise ValueError(
                 f"{loss.name}: the formula failed on {_shapes(batch)} "

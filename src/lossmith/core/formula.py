@@ -9,8 +9,10 @@ from lossmith.core import declaration, saveable
 from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
 from lossmith.core.base import Loss, LossType
+from lossmith.core.declaration import NOT_GIVEN
 from lossmith.core.hyperparameters import REQUIRED
 from lossmith.core.shapes import Targets
+from lossmith.core.wording import shown
 
 Formula = Callable[..., Any]
 
@@ -44,7 +46,7 @@ def loss(
 
 
 def loss(
-    formula: Formula | None = None,
+    formula: Formula = NOT_GIVEN,
     /,
     *,
     targets: Targets = "value",
@@ -74,8 +76,9 @@ def loss(
 
     Raises:
         TypeError: if the function takes other than two tensors, has them swapped, has a
-            hyperparameter without a default, or cannot be saved (a lambda, a
-            `functools.partial`, a function that reads variables of the function around it).
+            hyperparameter without a default, is a generator or a coroutine, or cannot be saved (a
+            lambda, a `functools.partial`, a function that reads variables of the function around
+            it).
 
     Example:
     >>> import lossmith as ls
@@ -91,7 +94,7 @@ def loss(
     >>> float(huber([0.0, 0.0], [0.5, 3.0]))
     1.3125
     """
-    if formula is None:
+    if formula is NOT_GIVEN:
         return functools.partial(
             loss,
             targets=targets,
@@ -119,7 +122,8 @@ def _refuse_other_callables(formula: Any) -> None:
     else:
         advice = "write a function `def formula(y_true, y_pred, *, threshold=1.0)`"
     raise TypeError(
-        f"lossmith.loss takes a function; got {formula!r} ({type(formula).__name__}): {advice}."
+        f"lossmith.loss takes a function; got {shown(formula)} ({type(formula).__name__}): "
+        f"{advice}."
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from lossmith.core import arrays, constraints, registry
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
+from lossmith.core.wording import shown
 
 Positive: TypeAlias = Annotated[float, at.Gt(0)]
 """A finite number greater than 0."""
@@ -79,7 +80,7 @@ class Hyperparameter:
         except _RefusedError as refused:
             raise refused.error(
                 f"{loss}: hyperparameter `{self.name}` must be {refused}; "
-                f"got {value!r} ({type(value).__name__})."
+                f"got {shown(value)} ({type(value).__name__})."
             ) from None
         return bound
 

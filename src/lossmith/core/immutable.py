@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
-from lossmith.core.declaration import SETTINGS
+from lossmith.core.settings import SETTINGS
 
 _KERAS_SEARCH = "_walk_saveable"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ops = keras.ops
 tree = keras.tree
 
-ADVICE_ON_OUTPUTS = (
+_ADVICE_ON_OUTPUTS = (
     "Several outputs take a loss each: compile(loss=[...]) or compile(loss={name: ...})."
 )
 _ADVICE_ON_NAMES = " Names of classes become ids with np.unique(names, return_inverse=True)[1]."
@@ -116,7 +116,7 @@ def _tensors(data: Any) -> Any:
 def _targets(loss: "Loss", y_true: Any) -> Any:
     """Targets as a tensor; class ids that its dtype cannot hold would be other ids."""
     if isinstance(y_true, dict):
-        raise _structure_error(loss, "y_true", y_true, "y_pred is a single tensor. ")
+        raise structure_error(loss, "y_true", y_true, "y_pred is a single tensor. ")
     tensor = ops.convert_to_tensor(y_true)
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     if isinstance(y_true, np.ndarray) and y_true.dtype.kind in "iu" and "int" in dtype:
@@ -136,7 +136,7 @@ def _structure(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch:
     """
     if loss.targets != "value":
         advice = f"{shapes.ADVICE_FOR_PAIRS} " if loss.targets == "pair" else ""
-        raise _structure_error(loss, "y_pred", y_pred, advice)
+        raise structure_error(loss, "y_pred", y_pred, advice)
     try:
         tree.assert_same_structure(y_true, y_pred)
     except ValueError as error:
@@ -148,9 +148,10 @@ def _structure(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch:
     return Batch(y_true, y_pred, entries, entries[: max(len(entries) - 1, 1)], False, dtype)
 
 
-def _structure_error(loss: "Loss", what: str, given: Any, advice: str) -> TypeError:
+def structure_error(loss: "Loss", what: str, given: Any, advice: str) -> TypeError:
+    """The error for several tensors where there must be one."""
     kind, count = type(given).__name__, len(tree.flatten(given))
-    return TypeError(f"{loss.name}: {what} is a {kind} of {count}. {advice}{ADVICE_ON_OUTPUTS}")
+    return TypeError(f"{loss.name}: {what} is a {kind} of {count}. {advice}{_ADVICE_ON_OUTPUTS}")
 
 
 def _dtypes(loss: "Loss", predictions: list[Any]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from lossmith.core import backend
 from lossmith.core.backend import keras
 from lossmith.core.shapes import expand_to, shape_of
+from lossmith.core.wording import shown
 
 ops = keras.ops
 Reduction = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"]
@@ -26,7 +27,7 @@ def canonical(loss: str, reduction: Any) -> str:
     """
     if not isinstance(reduction, str | None) or reduction not in _CANONICAL:
         known = ", ".join(repr(name) for name in _CANONICAL)
-        raise ValueError(f"{loss}: reduction must be one of {known}; got {reduction!r}.")
+        raise ValueError(f"{loss}: reduction must be one of {known}; got {shown(reduction)}.")
     return _CANONICAL[reduction]
 
 

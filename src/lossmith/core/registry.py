@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lossmith.core.backend import keras
+from lossmith.core.wording import shown
 
 MAIN_MODULES = ("__main__", "__mp_main__")
 """What a script that is run calls itself, and what it is called in a process that it spawns."""
@@ -148,7 +149,7 @@ def get(identifier: Any) -> Any:
         return identifier
     raise TypeError(
         "Expected a loss, its name or its configuration; "
-        f"got {identifier!r} ({type(identifier).__name__}). "
+        f"got {shown(identifier)} ({type(identifier).__name__}). "
         "A function becomes a loss with `lossmith.loss(function)`."
     )
 

@@ -1,4 +1,4 @@
-"""What a loss computes must be found again by the process that loads it: no closures."""
+"""What a loss computes is a plain function that the process which loads it finds again."""
 
 import functools
 import inspect
@@ -14,13 +14,24 @@ _ADVICE_ON_CLASSES = "Make it an argument of __init__, or a field of the class."
 
 
 def check_function(owner: str, function: Callable[..., Any]) -> None:
-    """Refuse a function that a saved model could not find again.
+    """Refuse a function that gives no tensor, or that a saved model could not find again.
 
     Raises:
-        TypeError: for a lambda or a function with free variables, saying what to write.
+        TypeError: for a generator, a coroutine, a lambda or a function with free variables,
+            saying what to write.
     """
     if function.__name__ == "<lambda>":
         raise TypeError(f"{owner}: a lambda cannot be saved with a model. Write it with `def`.")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{owner}: `{function.__name__}` yields its values, so that calling it gives a "
+            "generator: collect them, keras.ops.stack(...), and `return` one tensor."
+        )
+    if inspect.iscoroutinefunction(function):
+        raise TypeError(
+            f"{owner}: `{function.__name__}` is a coroutine, and a training step awaits nothing: "
+            "write `def` in the place of `async def`."
+        )
     _refuse_closure(owner, function, _ADVICE_ON_CLOSURES)
 
 

@@ -90,6 +90,12 @@ def _images(values: NDArray[Any], where: str) -> NDArray[Any]:
         )
     if values.size == 0:
         raise ValueError(f"{where} has no pixels: its shape is {values.shape}.")
+    if values.dtype.kind == "f" and np.isnan(values.min()):
+        holed = np.flatnonzero(np.isnan(values).any(axis=(1, 2, 3)))
+        raise ValueError(
+            f"{where} has NaN in {len(holed)} of {len(values)} images, the first at position "
+            f"{holed[0]}: leave these images out, or fill the pixels in (np.nan_to_num)."
+        )
     return values
 
 
@@ -163,7 +169,7 @@ def _with_white(
     if deep:
         return [ArrayImages(values, white=65535) for values in images], ()
     raise ValueError(
-        f"Images have values in [0, 1] or [0, 255] (uint16: [0, 65535]), without NaN; those in "
+        f"Images have values in [0, 1] or [0, 255] (uint16: [0, 65535]); those in "
         f"{path} are {images[0].dtype} from {low:g} to {high:g}. Scale them, such as with "
         "(x - x.min()) / (x.max() - x.min())."
     )

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from lossmith.siamese.distance_counts import DistanceCounts, FloatArray
 
+_ROUNDING = 1e-12
+
 
 def check_intervals(confidence: float, resamples: int) -> None:
     """Refuse intervals of no confidence, or with no resample beyond each of their ends.
@@ -21,12 +23,43 @@ def check_intervals(confidence: float, resamples: int) -> None:
         raise ValueError(f"confidence must be in (0, 1). Received: {confidence}.")
     if not isinstance(resamples, int | np.integer) or isinstance(resamples, bool):
         raise ValueError(f"resamples must be a whole number. Received: {resamples!r}.")
-    needed = math.ceil(2 / (1 - confidence) - 1e-9)
+    needed = _needed(confidence)
     if resamples < needed:
         raise ValueError(
             f"Intervals of {confidence:.4g} confidence need at least {needed} resamples. "
             f"Received: resamples={resamples}."
         )
+
+
+def _needed(confidence: float) -> int:
+    """The fewest resamples of which one lies beyond each end of an interval."""
+    return math.ceil(2 / (1 - confidence) - 1e-9)
+
+
+class Variety:
+    """Whether the resamples differ enough for intervals to follow from them."""
+
+    def __init__(self, confidence: float) -> None:
+        self._needed = _needed(confidence)
+        self._seen: set[bytes] = set()
+
+    def add(self, *times: npt.NDArray[Any]) -> None:
+        """Take note of how often each thing was drawn."""
+        if self.too_small:
+            self._seen.add(b"".join(each.tobytes() for each in times))
+
+    @property
+    def too_small(self) -> bool:
+        """Whether there are fewer different resamples than an interval needs."""
+        return len(self._seen) < self._needed
+
+
+def on_too_few(unit: str) -> str:
+    """What a report says where the variety is too small."""
+    return (
+        f"There are too few test {unit} for intervals, since resamples of them are all but the "
+        "same: the ranges given are as wide as so few leave open."
+    )
 
 
 class Resampler(Protocol):
@@ -121,19 +154,19 @@ def resampled(
 
 
 def interval(
-    value: float, draws: FloatArray, confidence: float, trials: float
+    value: float, draws: FloatArray, confidence: float, trials: float, too_few: bool
 ) -> tuple[float, float]:
     """The central `confidence` of the draws, widened to contain the value itself.
 
-    Resampling cannot bring up an error that was never seen, so the draws of a rate of 0 or 1 do
-    not vary. There the bound is the error rate at which `trials` independent trials pass without a
-    single error with probability `(1 - confidence) / 2`; infinitely many trials need no bound.
+    Resampling cannot bring up what was never seen: a rate of 0 or 1 does not vary, nor does the
+    area under the curve of distances that are all equal. There, and where there are too few
+    different resamples, the interval reaches as far as the rate at which `trials` independent
+    trials pass without a single exception with probability `(1 - confidence) / 2`; infinitely many
+    trials leave no room for one.
     """
     tail = (1 - confidence) / 2
     low, high = (float(end) for end in np.quantile(draws, [tail, 1 - tail]))
-    unseen = 1.0 - tail ** (1 / trials)
-    if value == 0:
-        high = max(high, unseen)
-    if value == 1:
-        low = min(low, 1 - unseen)
+    if too_few or value in (0, 1) or np.ptp(draws) < _ROUNDING:
+        unseen = 1.0 - tail ** (1 / trials)
+        low, high = min(low, max(0.0, value - unseen)), max(high, min(1.0, value + unseen))
     return min(low, value), max(high, value)

@@ -2,13 +2,20 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from lossmith.siamese._resampling import Resampler, check_intervals, interval, resampled
+from lossmith.siamese._resampling import (
+    Resampler,
+    Variety,
+    check_intervals,
+    interval,
+    on_too_few,
+    resampled,
+)
 from lossmith.siamese.distance_counts import DistanceCounts
 
 _Choice = Callable[[DistanceCounts], float]
@@ -100,7 +107,8 @@ class VerificationReport:
     The intervals are bootstrap percentiles. With `resampled == "pairs"` pairs count as
     independent; where many share an item, such an interval is a lower bound on the uncertainty.
     With `resampled == "items"` they are for other items of the same kind. A rate of exactly 0 or 1
-    gets the bound of that many trials without an error.
+    gets the bound of that many trials without an error, and so does every rate on its two sides
+    where there are too few pairs or items for resamples to differ.
 
     Attributes:
         same_pairs: The number of same pairs.
@@ -109,6 +117,8 @@ class VerificationReport:
         confidence: The level of the intervals.
         resamples: The number of bootstrap resamples.
         resampled: What was resampled, "pairs" or "items".
+        too_few: Whether there are too few of them for intervals. The rates then have the widest
+            ranges that so few leave open, chosen thresholds that from 0 to the largest distance.
         auc: Area under the ROC curve.
         equal_error_rate: Where false accept and false reject rate meet.
         best: The threshold with the highest accuracy. It was chosen on these very pairs, so its
@@ -123,6 +133,7 @@ class VerificationReport:
     confidence: float
     resamples: int
     resampled: str
+    too_few: bool
     auc: Estimate
     equal_error_rate: Estimate
     best: OperatingPoint
@@ -141,6 +152,7 @@ class VerificationReport:
             f"{self.same_pairs:,} same and {self.different_pairs:,} different pairs; "
             f"{self.confidence:.0%} intervals from {self.resamples} resamples of "
             f"{self.resampled}",
+            *([on_too_few(self.resampled)] if self.too_few else []),
             f"AUC                     {self.auc}",
             f"Equal error rate        {self.equal_error_rate}",
         ]
@@ -174,12 +186,12 @@ def build_report(
     if threshold is not None:
         choices.append(partial(_given, threshold=float(threshold)))
     thresholds = [choose(counts) for choose in choices]
-    draws = [
-        _figures(draw, choices, thresholds)
-        for draw in resampled(counts, resampler, resamples, seed)
-    ]
+    draws, variety = [], Variety(confidence)
+    for draw in resampled(counts, resampler, resamples, seed):
+        draws.append(_figures(draw, choices, thresholds))
+        variety.add(draw.same, draw.different)
     auc, equal_error_rate, *rest = (
-        Estimate(value, *interval(value, column, confidence, trials))
+        Estimate(value, *interval(value, column, confidence, trials, variety.too_small))
         for value, column, trials in zip(
             _figures(counts, choices, thresholds),
             np.array(draws).T,
@@ -188,6 +200,9 @@ def build_report(
         )
     )
     points = [OperatingPoint(*rest[start : start + 5]) for start in range(0, len(rest), 5)]
+    if variety.too_small:
+        chosen = len(points) if threshold is None else len(points) - 1
+        points[:chosen] = [_open_threshold(point, counts) for point in points[:chosen]]
     return VerificationReport(
         same_pairs=round(counts.same_pairs),
         different_pairs=round(counts.different_pairs),
@@ -195,6 +210,7 @@ def build_report(
         confidence=confidence,
         resamples=resamples,
         resampled=resampler.unit,
+        too_few=variety.too_small,
         auc=auc,
         equal_error_rate=equal_error_rate,
         best=points[0],
@@ -209,6 +225,11 @@ def build_report(
         ),
         given=None if threshold is None else points[-1],
     )
+
+
+def _open_threshold(point: OperatingPoint, counts: DistanceCounts) -> OperatingPoint:
+    value, largest = point.threshold.value, float(counts.upper.max())
+    return replace(point, threshold=Estimate(value, 0.0, max(value, largest)))
 
 
 def _given(_: DistanceCounts, threshold: float) -> float:

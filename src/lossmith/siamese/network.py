@@ -16,6 +16,7 @@ from lossmith.siamese.figures import VerificationReport
 from lossmith.siamese.inputs import check_data, checked_pair, item_shapes
 from lossmith.siamese.pairs import PairDataset
 from lossmith.siamese.trainable_losses import (
+    check_distance,
     check_label_of_same,
     check_loss,
     is_from_keras,
@@ -135,8 +136,8 @@ class SiameseNetwork(keras.Model):
 
         Raises:
             ValueError: if the loss does not compare pair labels with distances, has a margin that
-                the distance can never reach, or a metric is Keras' accuracy, which takes the
-                distances for probabilities.
+                the distance can never reach or was given another distance, or a metric is Keras'
+                accuracy, which takes the distances for probabilities.
             TypeError: if the loss is a class instead of an instance.
         """
         if loss is not None:
@@ -289,6 +290,7 @@ class SiameseNetwork(keras.Model):
             loss = loss_named(loss)
         if isinstance(loss, Loss) or is_from_keras(loss):
             check_loss(loss, trained_on="pairs")
+        check_distance(loss, self._distance.name)
         self._check_margin(loss)
         return loss
 

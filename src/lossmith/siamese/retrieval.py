@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lossmith import distances
 from lossmith.siamese._ranking import FloatArray, IntArray, rank, scores_of
-from lossmith.siamese._resampling import check_intervals, interval
+from lossmith.siamese._resampling import Variety, check_intervals, interval, on_too_few
 from lossmith.siamese.figures import Estimate
 
 
@@ -29,6 +29,8 @@ class RetrievalReport:
         gallery: The number of items that are searched, the query itself included if it is there.
         confidence: The level of the intervals.
         resamples: The number of bootstrap resamples.
+        too_few: Whether there are too few queries for intervals, which then are as wide as so few
+            leave open.
         recall_at: For each k, the share of queries with an item of their class among the k nearest.
         map_at_r: The mean over the queries of the average precision among the first R neighbours,
             R being the number of items of the query's class.
@@ -39,6 +41,7 @@ class RetrievalReport:
     gallery: int
     confidence: float
     resamples: int
+    too_few: bool
     recall_at: Mapping[int, Estimate]
     map_at_r: Estimate
 
@@ -53,7 +56,8 @@ class RetrievalReport:
         left_out = f" ({self.left_out:,} left out, alone in their class)" if self.left_out else ""
         lines = [
             f"{self.queries:,} queries{left_out} in a gallery of {self.gallery:,}; "
-            f"{self.confidence:.0%} intervals from {self.resamples} resamples of queries"
+            f"{self.confidence:.0%} intervals from {self.resamples} resamples of queries",
+            *([on_too_few("queries")] if self.too_few else []),
         ]
         lines += [f"{f'recall@{k}':<24}{figure}" for k, figure in self.recall_at.items()]
         return "\n".join([*lines, f"MAP@R                   {self.map_at_r}"])
@@ -135,32 +139,40 @@ def retrieval_report(
             "needs at least two items of a class."
         )
     figures = [ranking.first[kept] <= k for k in ks] + [ranking.average_precision[kept]]
-    *recalls, map_at_r = _estimates(np.column_stack(figures), confidence, resamples, seed)
+    estimates, too_few = _estimates(np.column_stack(figures), confidence, resamples, seed)
+    *recalls, map_at_r = estimates
     return RetrievalReport(
         queries=int(kept.sum()),
         left_out=int((~kept).sum()),
         gallery=len(searched),
         confidence=confidence,
         resamples=resamples,
+        too_few=too_few,
         recall_at=dict(zip(ks, recalls, strict=True)),
         map_at_r=map_at_r,
     )
 
 
-def _estimates(figures: FloatArray, confidence: float, resamples: int, seed: int) -> list[Estimate]:
-    """The means of the columns, with intervals from rows drawn with replacement."""
+def _estimates(
+    figures: FloatArray, confidence: float, resamples: int, seed: int
+) -> tuple[list[Estimate], bool]:
+    """The means of the columns, with intervals from rows drawn with replacement.
+
+    Also whether there are too few rows for that.
+    """
     count = len(figures)
     rng = np.random.default_rng(seed)
-    draws = np.array(
-        [
-            np.bincount(rng.integers(count, size=count), minlength=count) @ figures / count
-            for _ in range(resamples)
-        ]
-    )
-    return [
-        Estimate(float(value), *interval(float(value), column, confidence, count))
-        for value, column in zip(figures.mean(axis=0), draws.T, strict=True)
+    draws, variety = [], Variety(confidence)
+    for _ in range(resamples):
+        times = np.bincount(rng.integers(count, size=count), minlength=count)
+        draws.append(times @ figures / count)
+        variety.add(times)
+    too_few = variety.too_small
+    estimates = [
+        Estimate(float(value), *interval(float(value), column, confidence, count, too_few))
+        for value, column in zip(figures.mean(axis=0), np.array(draws).T, strict=True)
     ]
+    return estimates, too_few
 
 
 def _checked(

@@ -90,6 +90,23 @@ def check_label_of_same(loss: Any) -> None:
             )
 
 
+def check_distance(loss: Any, distance: str) -> None:
+    """Refuse a loss that was given another distance than the one whose values it gets.
+
+    Raises:
+        ValueError: If the loss, or one that it is made of, has a distance that is neither that of
+            the network nor its default.
+    """
+    for each in _with_parts(loss):
+        declared = each.declared.get("distance") if isinstance(each, Loss) else None
+        if declared and each.hyperparameters["distance"] not in (declared.default, distance):
+            raise ValueError(
+                f"{each!r} would not use its distance, since the network measures by {distance}: "
+                f"write SiameseNetwork(encoder, distance={each.hyperparameters['distance']!r}), or "
+                "leave the distance of the loss out."
+            )
+
+
 def margins_of(loss: Any) -> list[float]:
     """The margins of a loss, and of those that it is made of."""
     margins = (getattr(each, "margin", None) for each in _with_parts(loss))
