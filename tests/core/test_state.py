@@ -230,7 +230,9 @@ def test_without_its_state_the_loss_says_so():
 
 
 def test_outside_of_a_model_it_has_no_value():
-    with pytest.raises(ValueError, match=r"has no value\. Outside.*fix it: loss\(threshold=...\)"):
+    with pytest.raises(
+        ValueError, match=r"Without a model.*no value.*fix it: loss\(threshold=...\)"
+    ):
         huber(threshold=doubling)([0.0], [1.0])
     total = huber(threshold=doubling) + ls.losses.log_cosh
     with pytest.raises(ValueError, match=r"`huber.loss.threshold` in a new `huber`: loss\(huber="):

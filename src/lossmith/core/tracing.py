@@ -279,7 +279,7 @@ def current(loss: AnyLoss, y_pred: Any) -> tuple[AnyLoss, Any]:
     name = next(iter(loss.changing))
     part, _, inner = name.partition(".")
     fixed = f"fix `{name}` in a new `{part}`" if inner else "fix it"
-    advice = f"Outside of a model, and as a metric, {fixed}: loss({part}=...)."
+    advice = f"Without a model it has no value: there, and as a metric, {fixed}: loss({part}=...)."
     found = _told_in_this_step(loss, y_pred) or carried(loss, y_pred, f"value of `{name}`", advice)
     return traced(loss, {name: found.values[name] for name in loss.changing}), found.valid
 
@@ -302,12 +302,7 @@ def carried(loss: "Loss", y_pred: Any, what: str, advice: str) -> Current:
         # Keras asks for shapes only, with predictions that come from no model.
         return Current({name: each.initial for name, each in loss.changing.items()}, None)
     if found is None:
-        if not ops.is_tensor(tree.flatten(y_pred)[0]):
-            raise ValueError(
-                f"{loss!r}: the predictions bring no {what}: an array or a list carries none, and "
-                f"without it the loss has no value. {advice}"
-            )
-        raise ValueError(_missing(loss, everything, what, advice))
+        raise ValueError(_missing(loss, y_pred, what, advice))
     if not found.training_is_known:
         raise ValueError(
             f"{loss!r} follows the training steps, but its state was not told whether this is one: "
@@ -330,15 +325,20 @@ def _address(loss: "Loss") -> _Address:
     return found
 
 
-def _missing(loss: "Loss", carried: Mapping[_Address, Any], what: str, advice: str) -> str:
-    there = ", ".join(each.words for each in carried)
+def _missing(loss: "Loss", y_pred: Any, what: str, advice: str) -> str:
+    """The error for predictions that carry nothing for a loss; the most likely cause leads."""
+    first = tree.flatten(y_pred)[0]
+    missing = f"{loss!r}: the predictions bring no {what}"
+    if not ops.is_tensor(first):
+        return f"{missing}: an array or a list carries none. {advice}"
+    there = ", ".join(each.words for each in backend.attached(first, _CARRIED) or {})
     found = f"They come from the state of another loss, {there}. " if there else ""
-    on_jax = keras.backend.backend() == "jax" and not there
+    is_step = keras.backend.backend() == "jax" and not backend.is_concrete(first)
     return (
-        f"{loss!r}: the predictions bring no {what}: the state of this loss is not where they "
-        f"leave the model. {found}Put it there: Sequential([..., loss.state]), outputs = "
-        f"loss.state(outputs), or model = lossmith.with_state(model, loss). {advice}"
-        f"{_METRIC_ON_JAX if on_jax else ''}"
+        f"{missing}: the state of this loss is not where they leave the model. {found}Put it "
+        "there: Sequential([..., loss.state]), outputs = loss.state(outputs), or model = "
+        f"lossmith.with_state(model, loss). {advice}"
+        f"{_METRIC_ON_JAX if is_step and not there else ''}"
     )
 
 
