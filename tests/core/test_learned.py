@@ -163,6 +163,7 @@ def test_mixed_precision():
         (lambda: losses.ArcFace(centres=ls.learned(shape=(3,))), ValueError, "must be a matrix"),
         (lambda: ls.learned("1"), TypeError, "takes a number"),
         (lambda: ls.learned([1.0, float("nan")]), ValueError, "takes finite numbers"),
+        (lambda: ls.learned((10, 8)), TypeError, r"Did you mean learned\(shape=\(10, 8\)\)\?"),
         (lambda: ls.learned(), TypeError, "takes the first value"),
         (lambda: ls.learned(1.0, shape=(2, 2)), TypeError, "takes the first value"),
         (lambda: ls.learned(1.0, initializer="zeros"), TypeError, "takes the first value"),

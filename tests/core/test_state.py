@@ -18,6 +18,7 @@ from core.training import (
 from keras import ops
 
 import lossmith as ls
+from lossmith.core import traced
 
 huber = ls.losses.huber
 ADJUSTABLE = level(height=ls.adjustable(3.0))
@@ -224,10 +225,18 @@ def test_without_its_state_the_loss_says_so():
     for act in ("fit", "evaluate"):
         model = bare_functional()
         model.compile(optimizer="sgd", loss=loss)
-        with pytest.raises(ValueError, match="the state of this loss is not where they leave"):
+        with pytest.raises(ValueError, match="`threshold`: the state of this loss is not where"):
             getattr(model, act)(X, Y, verbose=0)
-    with pytest.raises(ValueError, match="the state of this loss"):
-        loss([0.0], [1.0])
+
+
+def test_outside_of_a_model_it_has_no_value():
+    with pytest.raises(
+        ValueError, match=r"Without a model.*no value.*fix it: loss\(threshold=...\)"
+    ):
+        huber(threshold=doubling)([0.0], [1.0])
+    total = huber(threshold=doubling) + ls.losses.log_cosh
+    with pytest.raises(ValueError, match=r"`huber.loss.threshold` in a new `huber`: loss\(huber="):
+        total(Y, Y)
 
 
 def test_the_state_of_another_loss_is_named():
@@ -257,6 +266,21 @@ def test_a_bad_value_is_refused_and_nothing_is_set(values):
     with pytest.raises((TypeError, ValueError), match=r"height"):
         ls.set_hyperparameters(model, **values)
     assert ls.get_hyperparameters(model) == {"height": 3}
+
+
+@pytest.mark.parametrize("name", ["huber.threshold", "threshold"])
+def test_a_name_that_misses_a_step_is_completed(name):
+    loss = huber(threshold=ls.adjustable(3.0)) + 0.3 * ls.losses.log_cosh
+    with pytest.raises(TypeError, match=r"Did you mean `huber\.loss\.threshold`\?"):
+        ls.set_hyperparameters(sequential(loss), {name: 2.0})
+    with pytest.raises(TypeError, match=r"huber: no .*Did you mean `loss\.threshold`\?"):
+        traced(loss, {"huber.threshold": ops.convert_to_tensor(2.0)})
+
+
+def test_a_tensor_of_a_number_is_a_number():
+    model = sequential(ADJUSTABLE)
+    ls.set_hyperparameters(model, height=ops.convert_to_tensor(0.25))
+    assert ls.get_hyperparameters(model) == {"height": 0.25}
 
 
 @pytest.mark.parametrize("second", [ls.adjustable(2.0), None, "2", -1.0])

@@ -98,6 +98,13 @@ def test_models_that_differ_in_shape():
         sweep(growing, optimizer="sgd", seeds=(0, 1))
 
 
+@pytest.mark.parametrize("name", ["threshold", "huber.threshold"])
+def test_a_name_that_misses_steps_of_its_path(name):
+    total = 0.7 * huber + 0.3 * ls.losses.log_cosh
+    with pytest.raises(TypeError, match=r"Did you mean `huber.loss.threshold`\?"):
+        sweep(loss=total, values={name: [1.0, 2.0]})
+
+
 def test_a_model_in_the_place_of_a_function_that_makes_one():
     with pytest.raises(TypeError, match="a function that returns a new model"):
         sweep(linear())

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.core.changing import Changing
+from lossmith.core.changing import Changing, advice_on_schedule
 
 
 class Arithmetic:
@@ -18,9 +18,15 @@ class Arithmetic:
     __array_ufunc__ = None
 
     def __mul__(self, factor: Any) -> Any:
-        """A loss with a weight."""
+        """A loss with a weight.
+
+        Raises:
+            TypeError: if a schedule is given as it is.
+        """
         from lossmith.core import composed
 
+        if advice := advice_on_schedule(factor):
+            raise TypeError(f"A loss is multiplied by a number; got {factor!r}.{advice}")
         if not isinstance(factor, numbers.Real | np.ndarray | Changing):
             return NotImplemented
         if isinstance(factor, np.ndarray | np.generic) and np.ndim(factor) == 0:

@@ -1,5 +1,6 @@
 """Hyperparameters that change while a model trains: what all kinds share, and those set by hand."""
 
+import inspect
 import numbers
 import re
 from collections.abc import Mapping
@@ -138,6 +139,14 @@ def adjustable(initial: float) -> Any:
     Huber(threshold=adjustable(2.0))
     """
     return Adjustable(real_number("adjustable", initial))
+
+
+def advice_on_schedule(value: Any) -> str:
+    """What to write where a number is wanted and a schedule was given as it is, or nothing."""
+    is_schedule = isinstance(value, keras.optimizers.schedules.LearningRateSchedule)
+    if not (is_schedule or inspect.isfunction(value)):
+        return ""
+    return " To let it follow the step, wrap it: lossmith.schedule(...)."
 
 
 def kept_dtype() -> str:

@@ -20,7 +20,8 @@ import numpy as np
 
 from lossmith.core import arrays, constraints, registry
 from lossmith.core.backend import keras
-from lossmith.core.changing import Changing
+from lossmith.core.changing import Changing, advice_on_schedule
+from lossmith.core.ranges import real_arm
 from lossmith.core.wording import shown
 
 Positive: TypeAlias = Annotated[float, at.Gt(0)]
@@ -78,9 +79,10 @@ class Hyperparameter:
             bound = _convert(value, self._effective_hint())
             _check_size(bound)
         except _RefusedError as refused:
+            advice = advice_on_schedule(value) if real_arm(self.kind) is not None else ""
             raise refused.error(
                 f"{loss}: hyperparameter `{self.name}` must be {refused}; "
-                f"got {shown(value)} ({type(value).__name__})."
+                f"got {shown(value)} ({type(value).__name__}).{advice}"
             ) from None
         return bound
 

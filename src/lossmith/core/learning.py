@@ -136,8 +136,9 @@ def learned(
             default.
 
     Raises:
-        TypeError: if `initial` is neither a number nor an array, or given together with `shape`; if
-            `shape` is no tuple of integers, or `initializer` none of Keras.
+        TypeError: if `initial` is neither a number nor an array, looks like a shape, or is given
+            together with `shape`; if `shape` is no tuple of integers, or `initializer` none of
+            Keras.
         ValueError: if it is not finite, or a length of `shape` is not a positive integer.
 
     Example:
@@ -150,9 +151,18 @@ def learned(
             "lossmith.learned takes the first value, learned(1.0), or the shape of a matrix, "
             "learned(shape=(10, 64), initializer=...)."
         )
+    if isinstance(initial, tuple) and len(initial) > 1 and all(map(_is_integer, initial)):
+        raise TypeError(
+            f"lossmith.learned takes the first value; got {initial!r}. Did you mean "
+            f"learned(shape={initial!r})? A vector is given as an array."
+        )
     if shape is None:
         return Learned(_first_value(initial))
     return Learned(*_empty_matrix(shape, initializer or "glorot_uniform"))
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _first_value(initial: Any) -> Any:

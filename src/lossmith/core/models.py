@@ -8,6 +8,7 @@ import numpy as np
 
 from lossmith.core import backend
 from lossmith.core.backend import keras
+from lossmith.core.names import completed
 from lossmith.core.state import LossState
 
 
@@ -163,7 +164,10 @@ def set_hyperparameters(model: Any, values: Mapping[str, Any] | None = None, **n
     for name, value in wanted.items():
         if name not in places:
             there = ", ".join(places) or "none"
-            raise TypeError(f"No hyperparameter `{name}` changes in this model; there is {there}.")
+            raise TypeError(
+                f"No hyperparameter `{name}` changes in this model; there is {there}."
+                f"{completed(name, places)}"
+            )
         state, inner = places[name]
         checked.append((state, inner, state.checked(inner, value)))
     for state, inner, value in checked:

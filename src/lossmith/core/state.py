@@ -157,6 +157,8 @@ class LossState(keras.layers.Layer):
             TypeError, ValueError: if it is of another type or out of its range, or if the
                 hyperparameter cannot be set.
         """
+        if ops.is_tensor(value) and backend.is_concrete(value):
+            value = ops.convert_to_numpy(value)
         bound = _bound(self.loss, name, value)
         if isinstance(bound, bool) or not isinstance(bound, int | float | np.ndarray):
             raise TypeError(

@@ -13,6 +13,7 @@ from lossmith.core import arrays, backend
 from lossmith.core import hyperparameters as hp
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing
+from lossmith.core.names import completed, paths_of
 from lossmith.core.relay import relays
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def traced(loss: AnyLoss, values: Mapping[str, Any]) -> AnyLoss:
     for name in (*own, *nested):
         if name not in loss.hyperparameters:
             known = ", ".join(loss.hyperparameters) or "none"
-            raise TypeError(f"{loss.name}: no hyperparameter `{name}`; it has {known}.")
+            meant = completed(name, paths_of(loss))
+            raise TypeError(f"{loss.name}: no hyperparameter `{name}`; it has {known}.{meant}")
     for name, inner in nested.items():
         own[name] = traced(loss.hyperparameters[name], inner)
     return _with_operands(loss, own)
@@ -276,7 +278,9 @@ def current(loss: AnyLoss, y_pred: Any) -> tuple[AnyLoss, Any]:
     if not loss._changing:
         return loss, None
     name = next(iter(loss.changing))
-    advice = f"Outside of a model, and as a metric, fix it: loss({name}=...)."
+    part, _, inner = name.partition(".")
+    fixed = f"fix `{name}` in a new `{part}`" if inner else "fix it"
+    advice = f"Without a model it has no value: there, and as a metric, {fixed}: loss({part}=...)."
     found = _told_in_this_step(loss, y_pred) or carried(loss, y_pred, f"value of `{name}`", advice)
     return traced(loss, {name: found.values[name] for name in loss.changing}), found.valid
 
@@ -299,7 +303,7 @@ def carried(loss: "Loss", y_pred: Any, what: str, advice: str) -> Current:
         # Keras asks for shapes only, with predictions that come from no model.
         return Current({name: each.initial for name, each in loss.changing.items()}, None)
     if found is None:
-        raise ValueError(_missing(loss, everything, what, advice))
+        raise ValueError(_missing(loss, y_pred, what, advice))
     if not found.training_is_known:
         raise ValueError(
             f"{loss!r} follows the training steps, but its state was not told whether this is one: "
@@ -322,23 +326,28 @@ def _address(loss: "Loss") -> _Address:
     return found
 
 
-def _missing(loss: "Loss", carried: Mapping[_Address, Current], what: str, advice: str) -> str:
-    there = ", ".join(each.words for each in carried)
+def _missing(loss: "Loss", y_pred: Any, what: str, advice: str) -> str:
+    """The error for predictions that carry nothing for a loss; the most likely cause leads."""
+    first = tree.flatten(y_pred)[0]
+    missing = f"{loss!r}: the predictions bring no {what}"
+    if not ops.is_tensor(first):
+        return f"{missing}: an array or a list carries none. {advice}"
+    there = ", ".join(each.words for each in backend.attached(first, _CARRIED) or {})
     found = f"They come from the state of another loss, {there}. " if there else ""
-    on_jax = keras.backend.backend() == "jax" and not there
-    reason = f". {_METRIC_ON_JAX} Otherwise" if on_jax else ", since"
+    is_step = keras.backend.backend() == "jax" and not backend.is_concrete(first)
     return (
-        f"{loss!r}: the predictions bring no {what}{reason} the state of this loss is not where "
-        f"they leave the model. {found}Put it there: Sequential([..., loss.state]), outputs = "
-        f"loss.state(outputs), or model = lossmith.with_state(model, loss). {advice}"
+        f"{missing}: the state of this loss is not where they leave the model. {found}Put it "
+        "there: Sequential([..., loss.state]), outputs = loss.state(outputs), or model = "
+        f"lossmith.with_state(model, loss). {advice}"
+        f"{_METRIC_ON_JAX if is_step and not there else ''}"
     )
 
 
 _METRIC_ON_JAX = (
-    "If this is a metric of `fit`: on JAX it gets the values only where the model is trained with "
-    "the same loss, of which no matrix changes, or with one that is made of it. Elsewhere leave it "
-    "out of compile(metrics=...), to which it may come back for `evaluate`, or give it with the "
-    "value fixed."
+    " (If the state is there and this is a metric of `fit`: on JAX it gets the values only where "
+    "the model is trained with the same loss, of which no matrix changes, or with one that is made "
+    "of it. Elsewhere leave it out of compile(metrics=...), to which it may come back for "
+    "`evaluate`, or give it with the value fixed.)"
 )
 
 

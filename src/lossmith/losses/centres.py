@@ -2,7 +2,9 @@
 
 The centres are a hyperparameter like any other, a matrix `(C, D)`: fixed, or learned as
 `centres=ls.learned(shape=(C, D))`. Embeddings and centres are compared by direction; both may have
-any length.
+any length. A class id without a centre is refused where its value can be seen: in a direct call,
+and always on PyTorch. In a compiled step of JAX or TensorFlow it makes the loss NaN, with a
+gradient of 0.
 
 >>> import lossmith as ls
 >>> ls.losses.ArcFace(centres=ls.learned(shape=(10, 64)), margin=0.3)
@@ -20,6 +22,7 @@ from lossmith.core.backend import cosine_and_sine, keras, like
 from lossmith.core.numerics import directions, hinge, square_root
 from lossmith.core.reduction import divide_or_zero, mean
 from lossmith.core.shapes import may_equal
+from lossmith.core.tracing import nan_unless
 
 ops = keras.ops
 
@@ -63,7 +66,7 @@ class _Centres(Loss, package="lossmith.losses"):
             )
         cosines = directions(y_pred)[0] @ ops.transpose(directions(centres)[0])
         # Not ops.one_hot: PyTorch's looks at the values, which vmap cannot.
-        classes = ops.arange(centres.shape[0], dtype=y_true.dtype)
+        classes = ops.arange(centres.shape[0], dtype="int32")
         own = ops.equal(ops.expand_dims(y_true, -1), classes)
         return cosines, ops.cast(own, y_pred.dtype)
 
@@ -78,7 +81,12 @@ class ArcFace(_Centres):
     Use it to learn embeddings from class labels, for classes that are many or unseen later. A
     large margin is hard to start with: raise it by a schedule.
 
-    Shapes: y_true class ids `(N,)` from 0 to C - 1; y_pred embeddings `(N, D)`.
+    Shapes: y_true class ids `(N,)` from 0 to C - 1; y_pred embeddings `(N, D)`. The model gives
+    embeddings and no scores of classes, so that `metrics=["accuracy"]` has no meaning here. The
+    class is that of the nearest centre:
+
+        centres = keras.utils.normalize(ls.get_hyperparameters(model)["centres"])
+        classes = (keras.utils.normalize(model.predict(x)) @ centres.T).argmax(axis=-1)
 
     Args:
         centres: a row for each class, `(C, D)`; usually `lossmith.learned(shape=(C, D))`.
@@ -86,7 +94,9 @@ class ArcFace(_Centres):
         scale: the factor of the cosines; greater than 0.
 
     Raises:
-        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings.
+        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings, or
+            an id has no centre; in a compiled step of JAX or TensorFlow such an id makes the loss
+            NaN, with a gradient of 0.
 
     Relations: `margin=0` is the normalised softmax, as with `cos_face`.
 
@@ -131,7 +141,8 @@ class CosFace(_Centres):
         scale: the factor of the cosines; greater than 0.
 
     Raises:
-        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings.
+        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings, or
+            an id has no centre (NaN in a compiled step, as of `ArcFace`).
 
     Relations: `arc_face` takes the margin from the angle.
 
@@ -171,7 +182,8 @@ class ProxyNCA(_Centres):
         temperature: how sharply near proxies are told apart; greater than 0.
 
     Raises:
-        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings.
+        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings, or
+            an id has no centre (NaN in a compiled step, as of `ArcFace`).
 
     Relations: `cos_face(margin=0, scale=2 / temperature)`.
 
@@ -214,8 +226,9 @@ class ProxyAnchor(_Centres):
         scale: how sharply hard examples are weighed; greater than 0.
 
     Raises:
-        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings, or
-            the embeddings are not `(N, D)`.
+        ValueError: if the centres are not a matrix, or not of the dimension of the embeddings,
+            the embeddings are not `(N, D)`, or an id has no centre (NaN in a compiled step, as of
+            `ArcFace`).
 
     Reference: Kim, Kim, Cho and Kwak, "Proxy Anchor Loss for Deep Metric Learning", CVPR 2020.
 
@@ -251,11 +264,18 @@ class ProxyAnchor(_Centres):
         pull = _log_1_plus_sum(self.scale * (self.margin - cosines), weights * own)
         push = _log_1_plus_sum(self.scale * (self.margin + cosines), weights * (1.0 - own))
         present = ops.cast(ops.any(weights * own > 0, axis=0), pull.dtype)
-        return divide_or_zero(ops.sum(pull), ops.sum(present)) + mean(push)
+        value = divide_or_zero(ops.sum(pull), ops.sum(present)) + mean(push)
+        return nan_unless(ops.all(_has_centre(own)), value)
 
 
 def _cross_entropy(logits: Any, own: Any) -> Any:
-    return ops.logsumexp(logits, axis=-1) - ops.sum(own * logits, axis=-1)
+    value = ops.logsumexp(logits, axis=-1) - ops.sum(own * logits, axis=-1)
+    return nan_unless(_has_centre(own), value)
+
+
+def _has_centre(own: Any) -> Any:
+    """Whether the id of each item is that of a centre, which a compiled step cannot refuse."""
+    return ops.any(own > 0, axis=-1)
 
 
 def _log_1_plus_sum(exponents: Any, weights: Any) -> Any:

@@ -10,6 +10,7 @@ from lossmith.core import Loss, traced
 from lossmith.core.backend import keras
 from lossmith.core.changing import Changing, check_kept
 from lossmith.core.hyperparameters import Hyperparameter, comparable
+from lossmith.core.names import completed, paths_of
 from lossmith.core.ranges import range_of, real_arm
 from lossmith.core.tracing import by_holder
 
@@ -73,18 +74,21 @@ def _holder(loss: Loss, name: str) -> tuple[Loss, str]:
     *path, last = name.split(".")
     holder: Any = loss
     for step in path:
-        _check_known(holder, step)
+        _check_known(holder, step, loss, name)
         holder = holder.hyperparameters[step]
         if not isinstance(holder, Loss):
             raise TypeError(f"sweep: `{name}`: {step!r} of {loss!r} is no loss.")
-    _check_known(holder, last)
+    _check_known(holder, last, loss, name)
     return holder, last
 
 
-def _check_known(loss: Loss, name: str) -> None:
-    if name not in loss.hyperparameters:
-        known = ", ".join(f"`{each}`" for each in loss.hyperparameters) or "none"
-        raise TypeError(f"sweep: {loss.name} has no hyperparameter `{name}`; it has {known}.")
+def _check_known(holder: Loss, step: str, loss: Loss, name: str) -> None:
+    if step not in holder.hyperparameters:
+        known = ", ".join(f"`{each}`" for each in holder.hyperparameters) or "none"
+        raise TypeError(
+            f"sweep: {holder.name} has no hyperparameter `{step}`; it has {known}."
+            f"{completed(name, paths_of(loss))}"
+        )
 
 
 def declaration_of(loss: Loss, name: str) -> Hyperparameter | None:
