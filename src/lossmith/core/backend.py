@@ -147,6 +147,11 @@ def pass_of(layer: Any) -> Any:
     return get_stateless_scope() or layer._get_call_context()
 
 
+def metrics_get_copies() -> bool:
+    """Whether the metrics of a training step get copies of the predictions, which carry nothing."""
+    return bool(keras.backend.backend() == "jax")
+
+
 def is_handed_on(variable: Any) -> bool:
     """Whether a trainer without variables of its own, as JAX's, has given this one a value here."""
     scope = get_stateless_scope()

@@ -26,7 +26,7 @@ def relay_of(loss: Any) -> "Relay | None":
     relayed = {
         name: kind for name, kind in loss.changing.items() if not kind.is_matrix or "." in name
     }
-    return Relay(loss, relayed) if relayed and keras.backend.backend() == "jax" else None
+    return Relay(loss, relayed) if relayed and backend.metrics_get_copies() else None
 
 
 def relays() -> list["Relay"]:

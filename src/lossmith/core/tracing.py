@@ -334,7 +334,7 @@ def _missing(loss: "Loss", y_pred: Any, what: str, advice: str) -> str:
         return f"{missing}: an array or a list carries none. {advice}"
     there = ", ".join(each.words for each in backend.attached(first, _CARRIED) or {})
     found = f"They come from the state of another loss, {there}. " if there else ""
-    is_step = keras.backend.backend() == "jax" and not backend.is_concrete(first)
+    is_step = backend.metrics_get_copies() and not backend.is_concrete(first)
     return (
         f"{missing}: the state of this loss is not where they leave the model. {found}Put it "
         "there: Sequential([..., loss.state]), outputs = loss.state(outputs), or model = "
