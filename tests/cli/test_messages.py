@@ -17,7 +17,10 @@ from PIL import Image
 from typer.testing import Result
 
 from lossmith.datasets import folder
+from lossmith.losses import contrastive
 from lossmith.siamese.checkpoints import Checkpoints
+from lossmith.siamese.settings import settings_for
+from lossmith_cli.data import LARGEST_SIDE
 from lossmith_cli.messages import plain_errors
 from lossmith_cli.progress import stopped_by_ctrl_c
 
@@ -172,9 +175,35 @@ def test_contradictions_are_refused(
     )
 
 
+@pytest.mark.backend_free
 def test_a_wrong_choice_is_told_with_the_right_ones(lossmith: Command) -> None:
-    said = refused(lossmith("train", "mnist5k", "--out", "run", "--preset", "fast"))
-    assert "'fast' is not one of 'default', 'lab'" in said
+    for option, known in (
+        ("--preset", "'default', 'lab'"),
+        ("--encoder", "'default', 'lab'"),
+        ("--distance", "'euclidean', 'squared_euclidean', 'manhattan', 'cosine'"),
+    ):
+        said = refused(lossmith("train", "mnist5k", "--out", "run", option, "fast"))
+        assert f"Invalid value for '{option}': 'fast' is not one of {known}." in said
+
+
+def test_help_names_the_defaults(lossmith: Command) -> None:
+    shown = " ".join(re.sub("[│┃|]", " ", lossmith("train", "--help").stdout).split())
+    small, large, lab = settings_for(100), settings_for(20_000), settings_for(20_000, "lab")
+    pair = settings_for(100, loss=contrastive)
+    for default in (
+        f"{small.loss.default_name}; {lab.loss.default_name} with --preset lab",
+        f"that of the loss, else {small.distance}",
+        f"{settings_for(1).epochs} to {settings_for(10**6).epochs}, the fewer the more",
+        f"{lab.epochs} with --preset lab",
+        f"{small.batch_size}; {large.batch_size} from 20,000 images on",
+        f"{small.learning_rate}; {pair.learning_rate} for a loss of pair labels",
+        f"default: ({small.embedding_size})",
+        f"sides up to {LARGEST_SIDE}",
+    ):
+        assert default in shown
+    assert lab.learning_rate == pair.learning_rate
+    assert small.patience == lab.patience == small.seed == lab.seed == 0
+    assert lab.batch_size == small.batch_size
 
 
 def test_another_image_size_is_refused_when_a_training_goes_on(
