@@ -32,6 +32,10 @@ from lossmith_cli.progress import Display, stopped_by_ctrl_c
 from lossmith_cli.start_up import INTERRUPTED
 
 _FEW_IMAGES = 100
+_ON_DEFAULT_LOSS = (
+    " That is the loss where none is named: name the one that has it, such as --loss contrastive "
+    "for a margin."
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Request:
         try:
             return {**self.given, "loss": loss(**hyperparameters)}
         except TypeError as error:
-            raise ValueError(str(error)) from error
+            advice = _ON_DEFAULT_LOSS if self.loss is None else ""
+            raise ValueError(f"{error}{advice}") from error
 
 
 def start(request: Request) -> None:
@@ -75,9 +80,10 @@ def start(request: Request) -> None:
         ValueError: If data and settings do not fit each other.
     """
     RunFolder.check_free(request.out)
-    data = load_images(request.source, request.image_size)
     preset = request.preset or "default"
-    given = request.settings(settings_for(len(data), preset).loss)
+    given = request.settings(settings_for(1, preset).loss)
+    settings_for(1, preset, **given)  # refuses what no number of images makes right
+    data = load_images(request.source, request.image_size)
     # Which items are held out does not depend on how many are left, but the rest does.
     parts = split(data, settings_for(len(data), preset, **given))
     settings = settings_for(len(parts.train), preset, **given)
