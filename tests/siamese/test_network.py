@@ -1,6 +1,7 @@
 """The Siamese network: shared weights, distances, calibration, one file."""
 
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -268,6 +269,19 @@ def test_of_no_pairs_there_are_no_distances(network):
 def test_training_on_after_the_calibration_is_warned_of(network):
     with pytest.warns(UserWarning, match="The threshold 1 was chosen for the network as it was"):
         network.fit((A, B), SAME, verbose=0)
+
+
+def test_a_training_that_does_not_begin_is_not_warned_of(network):
+    def fails(y_true, y_pred):
+        raise ValueError("a formula that fails")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with pytest.raises(ValueError, match="pair"):
+            network.fit(A, SAME, verbose=0)
+        network.compile("sgd", fails)
+        with pytest.raises(ValueError, match="a formula that fails"):
+            network.fit((A, B), SAME, verbose=0)
 
 
 def test_labels_that_are_not_one_per_pair_are_refused():
