@@ -235,7 +235,6 @@ def _finish(
         margin=settings.margin,
         notes=(
             *_notes(training),
-            *_on_guessing(figures),
             *_on_threshold(parts, validation),
             *_on_validation_loss(settings, parts),
             *data_notes,
@@ -268,15 +267,6 @@ def _notes(training: Training) -> tuple[str, ...]:
     return ()
 
 
-def _on_guessing(figures: VerificationReport) -> tuple[str, ...]:
-    if figures.auc.low > 0.5:
-        return ()
-    return (
-        "The network tells same from different no better than guessing, as far as these images "
-        "can show: train for longer, or on more images.",
-    )
-
-
 def _on_threshold(parts: Split, validation: VerificationReport) -> tuple[str, ...]:
     if len(parts.validation) >= _FEW_IMAGES:
         return ()
@@ -301,7 +291,7 @@ def _on_validation_loss(settings: TrainingSettings, parts: Split) -> tuple[str, 
 def _conclude(
     run: RunFolder, training: Training, figures: VerificationReport, retrieval: RetrievalReport
 ) -> None:
-    for text in (*_notes(training), *_on_guessing(figures)):
+    for text in _notes(training):
         note(text)
     out.print(f"Trained in {training.progress.seconds:.0f} s. On images that were not trained on:")
     results.print_report(figures, retrieval)
