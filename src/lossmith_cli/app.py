@@ -308,7 +308,12 @@ def search(
     query: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")],
     gallery: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="Search among these images, as DATA of train."),
+        typer.Option(
+            metavar="DATA",
+            help="Search among these images: a folder, with sub-folders or without, an .npz file "
+            "or a data set by name; one class is enough.",
+            show_default="the data that RUN was trained on",
+        ),
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many images to find.")] = 5,
     picture: Annotated[
@@ -319,7 +324,8 @@ def search(
 ) -> None:
     """Find the images that are nearest to IMAGE, by the network of RUN.
 
-    Without --gallery they are those of the data that RUN was trained on. The first search embeds
+    Without --gallery they are those of the data that RUN was trained on. A gallery needs no pairs:
+    its images may lie in a folder without sub-folders, or be of one class. The first search embeds
     them and keeps the result in RUN (gallery.npz); what was in a folder then is what is searched,
     until that file is removed. Needs the extra `lossmith[search]`.
 
@@ -328,6 +334,8 @@ def search(
         lossmith search runs/digits a.png --k 10 --picture nearest.png
 
         lossmith search runs/photos one.jpg --gallery archive/ --json
+
+        lossmith search runs/photos one.jpg --gallery photos/cat
     """
     with plain_errors():
         with start_up():

@@ -48,7 +48,11 @@ def test_images_without_class_folders_are_told_where_to_go(
 ) -> None:
     save_images(tmp_path / "data", 3)
     said = refused(lossmith("train", tmp_path / "data", "--out", tmp_path / "run"))
-    assert "Put the images of each class into a sub-folder of its own" in said
+    assert (
+        f"need two classes or more; the folder {tmp_path / 'data'} has none. Put the images of "
+        "each class into a sub-folder of its own"
+    ) in said
+    assert "Images outside the class folders, left out: 3 (0.png, 1.png, 2.png)." in said
     assert str(tmp_path / "data" / "cat" / "1.jpg") in said
 
 

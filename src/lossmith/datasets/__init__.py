@@ -8,7 +8,7 @@ training, validation and test parts without a common item.
 from lossmith.datasets.files import read_image, stretched_from
 from lossmith.datasets.images import ArrayImages, ImageFormat, Images
 from lossmith.datasets.labelled import LabelledImages, Split
-from lossmith.datasets.loading import is_folder, is_named, load
+from lossmith.datasets.loading import is_folder, is_named, load, load_gallery
 
 __all__ = [
     "ArrayImages",
@@ -19,6 +19,7 @@ __all__ = [
     "is_folder",
     "is_named",
     "load",
+    "load_gallery",
     "read_image",
     "stretched_from",
 ]
