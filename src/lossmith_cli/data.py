@@ -20,6 +20,7 @@ from lossmith.datasets import (
     is_named,
     load,
     load_gallery,
+    notes_on_colours,
     read_image,
     stretched_from,
 )
@@ -100,13 +101,15 @@ def _in_format(source: str, run: RunFolder, wanted: ImageFormat, loader: Loader)
 
 
 def read_query(path: Path, wanted: ImageFormat) -> np.ndarray:
-    """Reads one image and says so if its proportions change.
+    """Reads one image and says so if its proportions change, or colours or transparency go.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read.
     """
     image = read_image(path, wanted)
+    for text in notes_on_colours(path, wanted):
+        note(text)
     size = stretched_from(path, wanted)
     if size is not None:
         note(

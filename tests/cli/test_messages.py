@@ -161,6 +161,27 @@ def test_a_stretched_image_is_told_of(
     assert "large.png" not in result.stderr
 
 
+def test_colours_and_transparency_that_are_lost_are_told_of(
+    run: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    for mode in ("L", "RGB", "LA", "RGBA"):
+        Image.new(mode, (8, 8)).save(tmp_path / f"{mode}.png")
+    for command in ("verify", "search"):
+        for query, colours, alpha in [
+            ("RGBA", True, True),
+            ("LA", False, True),
+            ("L", False, False),
+        ]:
+            other = [tmp_path / "RGB.png"] if command == "verify" else ["--gallery", tmp_path]
+            result = lossmith(command, run, tmp_path / f"{query}.png", *other)
+            assert result.exit_code == 0, result.stderr
+            said = result.stderr
+            assert (f"{query}.png has colours and is read as grey." in said) == colours
+            assert (f"{query}.png may be transparent in places" in said) == alpha
+            assert ("RGB.png has colours" in said) == (command == "verify")
+            assert ("2 of 4 images may be transparent in places" in said) == (command == "search")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

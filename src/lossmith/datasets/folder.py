@@ -234,6 +234,12 @@ def _common_format(
         notes += (
             f"{len(headers) - grey} of {len(headers)} images have colours and are read as grey.",
         )
+    transparent = sum(header.has_alpha for header in headers)
+    if transparent:
+        notes += (
+            f"{transparent} of {len(headers)} images may be transparent in places, which are laid "
+            "over white.",
+        )
     return ImageFormat(height, width, channels), notes
 
 
