@@ -61,7 +61,7 @@ class Request:
         """
         if self.loss is None and not self.hyperparameters:
             return dict(self.given)
-        loss = default_loss if self.loss is None else loss_named(self.loss)
+        loss = default_loss if self.loss is None else _loss_named(self.loss)
         hyperparameters = dict(self.hyperparameters)
         if own_distance(loss) and "distance" in self.given:
             hyperparameters["distance"] = self.given["distance"]
@@ -70,6 +70,27 @@ class Request:
         except TypeError as error:
             advice = _ON_DEFAULT_LOSS if self.loss is None else ""
             raise ValueError(f"{error}{advice}") from error
+
+
+def _loss_named(name: str) -> Loss:
+    place, colon, own = name.rpartition(":")
+    if colon:
+        module = place.removesuffix(".py").replace("/", ".")
+        raise ValueError(
+            f"--loss takes a name that `lossmith list` shows; got {name!r}. Train with a loss of "
+            f"your own from Python: `from {module} import {own}`, then network.compile('adam', "
+            f"{own}) and network.fit(lossmith.siamese.LabelPairs(x, labels)) with one of pair "
+            f"labels, or encoder.compile('adam', {own}) and encoder.fit(x, labels) with one of "
+            "class ids."
+        )
+    try:
+        return loss_named(name)
+    except ValueError as error:
+        if isinstance(error.__cause__, TypeError):  # it is known, and lacks a value
+            raise
+        raise ValueError(
+            f"{error} This command imports none: train with such a loss from Python."
+        ) from error
 
 
 def start(request: Request) -> None:

@@ -202,6 +202,8 @@ def test_pair_losses_and_their_hyperparameters_can_be_chosen(
     ("options", "message"),
     [
         (["--loss", "contrastiv"], "Did you mean 'contrastive'"),
+        (["--loss", "my_losses.py:pull"], "from Python: `from my_losses import pull`"),
+        (["--loss", "pull"], "imports none: train with such a loss from Python"),
         (["--loss", "huber"], "labelled items with a loss of class ids"),
         (["--loss", "huber"], "or on pairs with a loss of pair labels, such as contrastive"),
         (["--loss", "poisson"], "poisson is not one of the losses"),
