@@ -10,6 +10,7 @@ from lossmith_cli.arguments import (
     Distance,
     Pairs,
     Preset,
+    one_of,
     parse_hyperparameters,
     parse_image_size,
 )
@@ -78,6 +79,8 @@ def train(
     preset: Annotated[
         Preset | None,
         typer.Option(
+            parser=one_of(Preset),
+            metavar="default|lab",
             help="Where all other settings come from: lossmith's own, made for the best network "
             "in a given time, or those of the course's lab.",
             show_default="default",
@@ -87,24 +90,39 @@ def train(
         bool, typer.Option("--resume", help="Go on with the training in RUN.")
     ] = False,
     encoder: Annotated[
-        Preset | None, typer.Option(help="Network.", rich_help_panel=_NETWORK)
+        Preset | None,
+        typer.Option(
+            parser=one_of(Preset),
+            metavar="default|lab",
+            help="Network: a convolutional one, or the three dense layers of the lab.",
+            show_default="as the preset",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
     embedding_size: Annotated[
         int | None,
-        typer.Option(help="Numbers that stand for an image.", rich_help_panel=_NETWORK),
+        typer.Option(
+            help="Numbers that stand for an image; the lab's network has 128.",
+            show_default="64",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
     distance: Annotated[
         Distance | None,
         typer.Option(
+            parser=one_of(Distance),
             metavar="NAME",
             help="euclidean, squared_euclidean, manhattan or cosine.",
+            show_default="that of the loss, else euclidean",
             rich_help_panel=_NETWORK,
         ),
     ] = None,
     loss: Annotated[
         str | None,
         typer.Option(
-            help="A loss of pair labels or class ids; see `lossmith list`.",
+            help="A loss of pair labels or class ids; see `lossmith list`. One of your own trains "
+            "from Python only.",
+            show_default="supervised_contrastive; contrastive with --preset lab",
             rich_help_panel=_NETWORK,
         ),
     ] = None,
@@ -126,33 +144,49 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Times that all images are seen.", rich_help_panel=_TRAINING),
+        typer.Option(
+            help="Times that all images are seen.",
+            show_default="100 to 5, the fewer the more images there are; 20 with --preset lab",
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Images, or pairs, of a step.", rich_help_panel=_TRAINING),
+        typer.Option(
+            help="Images, or pairs, of a step.",
+            show_default="128; 256 from 20,000 images on",
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Largest learning rate.", rich_help_panel=_TRAINING),
+        typer.Option(
+            help="Largest learning rate.",
+            show_default="0.004; 0.001 for a loss of pair labels",
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     patience: Annotated[
         int | None,
         typer.Option(
             help="Stop early after so many epochs without a better validation AUC, and keep the "
             "best one; 0 trains to the end.",
+            show_default="0",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help="Of weights, order and split.", rich_help_panel=_TRAINING),
+        typer.Option(
+            help="Of weights, order and split.", show_default="0", rich_help_panel=_TRAINING
+        ),
     ] = None,
     image_size: Annotated[
         str | None,
         typer.Option(
             metavar="SIDE|HEIGHTxWIDTH",
             help="Size to bring the images of a folder to.",
+            show_default="the most common one, with sides up to 160",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
@@ -220,6 +254,8 @@ def evaluate(
     pairs: Annotated[
         Pairs | None,
         typer.Option(
+            parser=one_of(Pairs),
+            metavar="balanced|lab",
             help="Two pairs for each image, or those of the course's lab.",
             show_default="as RUN was tested",
         ),
@@ -273,7 +309,12 @@ def search(
     query: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")],
     gallery: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="Search among these images, as DATA of train."),
+        typer.Option(
+            metavar="DATA",
+            help="Search among these images: a folder, with sub-folders or without, an .npz file "
+            "or a data set by name; one class is enough.",
+            show_default="the data that RUN was trained on",
+        ),
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many images to find.")] = 5,
     picture: Annotated[
@@ -284,7 +325,8 @@ def search(
 ) -> None:
     """Find the images that are nearest to IMAGE, by the network of RUN.
 
-    Without --gallery they are those of the data that RUN was trained on. The first search embeds
+    Without --gallery they are those of the data that RUN was trained on. A gallery needs no pairs:
+    its images may lie in a folder without sub-folders, or be of one class. The first search embeds
     them and keeps the result in RUN (gallery.npz); what was in a folder then is what is searched,
     until that file is removed. Needs the extra `lossmith[search]`.
 
@@ -293,6 +335,8 @@ def search(
         lossmith search runs/digits a.png --k 10 --picture nearest.png
 
         lossmith search runs/photos one.jpg --gallery archive/ --json
+
+        lossmith search runs/photos one.jpg --gallery photos/cat
     """
     with plain_errors():
         with start_up():

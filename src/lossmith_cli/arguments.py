@@ -1,10 +1,14 @@
 """Arguments of the command line that are more than a word or a number."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import typer
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class Preset(StrEnum):
@@ -28,6 +32,19 @@ class Pairs(StrEnum):
 
     BALANCED = "balanced"
     LAB = "lab"
+
+
+def one_of(choices: type[_Choice]) -> Callable[[str], _Choice]:
+    """What reads a word of an option as one of a few choices, and refuses others in plain words."""
+
+    def read(word: str) -> _Choice:
+        try:
+            return choices(word)
+        except ValueError:
+            known = ", ".join(repr(choice.value) for choice in choices)
+            raise typer.BadParameter(f"{word!r} is not one of {known}.") from None
+
+    return read
 
 
 def parse_image_size(text: str | None) -> tuple[int, int] | None:

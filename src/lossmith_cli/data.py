@@ -2,6 +2,7 @@
 
 import hashlib
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,6 +19,8 @@ from lossmith.datasets import (
     is_folder,
     is_named,
     load,
+    load_gallery,
+    notes_on_colours,
     read_image,
     stretched_from,
 )
@@ -29,6 +32,9 @@ from lossmith_cli.messages import note, tracked
 
 LARGEST_SIDE = 160
 """Folders of larger images are made smaller unless a size was asked for."""
+
+
+Loader = Callable[..., LabelledImages]
 
 
 def load_images(source: str, size: tuple[int, int] | None) -> LabelledImages:
@@ -53,12 +59,15 @@ def _noted(data: LabelledImages) -> LabelledImages:
 
 
 def _loaded(
-    source: str, size: tuple[int, int] | None, channels: int | None = None
+    source: str,
+    size: tuple[int, int] | None,
+    channels: int | None = None,
+    loader: Loader = load,
 ) -> LabelledImages:
     with warnings.catch_warnings():
         # What is warned of is among the notes as well.
         warnings.simplefilter("ignore", UserWarning)
-        return load(source, size, channels=channels)
+        return loader(source, size, channels=channels)
 
 
 def load_images_for(source: str, run: RunFolder, wanted: ImageFormat) -> LabelledImages:
@@ -67,9 +76,22 @@ def load_images_for(source: str, run: RunFolder, wanted: ImageFormat) -> Labelle
     Raises:
         ValueError: If arrays have another format than the images of the training.
     """
+    return _in_format(source, run, wanted, load)
+
+
+def load_gallery_for(source: str, run: RunFolder, wanted: ImageFormat) -> LabelledImages:
+    """Loads images to search among for the network of a run; they need neither pairs nor classes.
+
+    Raises:
+        ValueError: If arrays have another format than the images of the training, or none is there.
+    """
+    return _in_format(source, run, wanted, load_gallery)
+
+
+def _in_format(source: str, run: RunFolder, wanted: ImageFormat, loader: Loader) -> LabelledImages:
     if is_folder(source):
-        return _noted(_loaded(source, (wanted.height, wanted.width), wanted.channels))
-    data = load_images(source, None)
+        return _noted(_loaded(source, (wanted.height, wanted.width), wanted.channels, loader))
+    data = _noted(_loaded(source, None, loader=loader))
     if data.image_format != wanted:
         raise ValueError(
             f"The network of {run.path} takes images of {wanted}; those of {source} are "
@@ -79,13 +101,15 @@ def load_images_for(source: str, run: RunFolder, wanted: ImageFormat) -> Labelle
 
 
 def read_query(path: Path, wanted: ImageFormat) -> np.ndarray:
-    """Reads one image and says so if its proportions change.
+    """Reads one image and says so if its proportions change, or colours or transparency go.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read.
     """
     image = read_image(path, wanted)
+    for text in notes_on_colours(path, wanted):
+        note(text)
     size = stretched_from(path, wanted)
     if size is not None:
         note(

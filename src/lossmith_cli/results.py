@@ -41,6 +41,8 @@ TestPairs = Literal["balanced", "lab"]
 _MAPPED_IMAGES = 2000
 _SHOWN_PAIRS = 10
 _ROC_POINTS = 500
+_GUESSING, _HALF_WAY = 0.5, 0.75
+"""Areas under the ROC curve: of guessing, and half-way from there to that of no error."""
 _EXPLANATIONS = {
     "Accuracy at the threshold": "share of the pairs told rightly",
     "Same pairs accepted": "share of the same pairs that are called same",
@@ -127,6 +129,7 @@ def write_html(
         config=json.loads(json.dumps(config)),
         notes=(
             *notes,
+            *_on_guessing(figures.auc),
             *_on_too_few(figures, retrieval),
             f"Of the sample pairs the first {_SHOWN_PAIRS} are drawn at random; the others are "
             "drawn from the errors.",
@@ -145,7 +148,7 @@ def print_report(report: VerificationReport, retrieval: RetrievalReport) -> None
     for name, figure in (headline(report) | _retrieved(retrieval)).items():
         table.add_row(name, f"{figure.value:.4f}", f"{figure.low:.4f} - {figure.high:.4f}")
     out.print(table, soft_wrap=False)
-    for text in _on_too_few(report, retrieval):
+    for text in (*_on_guessing(report.auc), *_on_too_few(report, retrieval)):
         note(text)
 
 
@@ -164,6 +167,22 @@ def headline(report: VerificationReport) -> dict[str, Estimate]:
         "Area under the ROC curve": report.auc,
         "Equal error rate": report.equal_error_rate,
     }
+
+
+def _on_guessing(area: Estimate) -> tuple[str, ...]:
+    """What an area under the ROC curve means whose interval holds that of guessing."""
+    if area.low > _GUESSING:
+        return ()
+    if area.value < _HALF_WAY:
+        return (
+            "The network tells same from different no better than guessing, as far as these images "
+            "can show: train for longer, or on more images.",
+        )
+    return (
+        f"The held-out images are too few to tell whether this is better than guessing: the area "
+        f"under the ROC curve, {area.value:.4f} on them, may be anything from {area.low:.2f} to "
+        f"{area.high:.2f}, and guessing has {_GUESSING}. Hold out more: give more images.",
+    )
 
 
 def _on_too_few(report: VerificationReport, retrieval: RetrievalReport) -> tuple[str, ...]:

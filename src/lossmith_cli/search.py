@@ -17,7 +17,7 @@ from lossmith.siamese import SiameseNetwork
 from lossmith.siamese.gallery import Gallery, usearch_index
 from lossmith.siamese.runs import RunFolder
 from lossmith_cli.arguments import check_new_file
-from lossmith_cli.data import RunConfig, load_images_for, read_query
+from lossmith_cli.data import RunConfig, load_gallery_for, load_images_for, read_query
 from lossmith_cli.messages import note, out
 
 _PICTURES = (".png", ".svg", ".pdf")
@@ -51,7 +51,8 @@ def search_images(
         raise ValueError(
             f"{run.path / 'config.json'} does not name the data of the training; give --gallery."
         )
-    load_gallery = functools.cache(lambda: load_images_for(source, run, config.image_format))
+    load_those = load_images_for if gallery_source is None else load_gallery_for
+    load_gallery = functools.cache(lambda: load_those(source, run, config.image_format))
     if gallery_source is None:
         gallery = _kept_gallery(run, network, source, load_gallery)
     else:

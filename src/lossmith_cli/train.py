@@ -32,6 +32,10 @@ from lossmith_cli.progress import Display, stopped_by_ctrl_c
 from lossmith_cli.start_up import INTERRUPTED
 
 _FEW_IMAGES = 100
+_ON_DEFAULT_LOSS = (
+    " That is the loss where none is named: name the one that has it, such as --loss contrastive "
+    "for a margin."
+)
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,36 @@ class Request:
         """
         if self.loss is None and not self.hyperparameters:
             return dict(self.given)
-        loss = default_loss if self.loss is None else loss_named(self.loss)
+        loss = default_loss if self.loss is None else _loss_named(self.loss)
         hyperparameters = dict(self.hyperparameters)
         if own_distance(loss) and "distance" in self.given:
             hyperparameters["distance"] = self.given["distance"]
         try:
             return {**self.given, "loss": loss(**hyperparameters)}
         except TypeError as error:
-            raise ValueError(str(error)) from error
+            advice = _ON_DEFAULT_LOSS if self.loss is None else ""
+            raise ValueError(f"{error}{advice}") from error
+
+
+def _loss_named(name: str) -> Loss:
+    place, colon, own = name.rpartition(":")
+    if colon:
+        module = place.removesuffix(".py").replace("/", ".")
+        raise ValueError(
+            f"--loss takes a name that `lossmith list` shows; got {name!r}. Train with a loss of "
+            f"your own from Python: `from {module} import {own}`, then network.compile('adam', "
+            f"{own}) and network.fit(lossmith.siamese.LabelPairs(x, labels)) with one of pair "
+            f"labels, or encoder.compile('adam', {own}) and encoder.fit(x, labels) with one of "
+            "class ids."
+        )
+    try:
+        return loss_named(name)
+    except ValueError as error:
+        if isinstance(error.__cause__, TypeError):  # it is known, and lacks a value
+            raise
+        raise ValueError(
+            f"{error} This command imports none: train with such a loss from Python."
+        ) from error
 
 
 def start(request: Request) -> None:
@@ -75,9 +101,10 @@ def start(request: Request) -> None:
         ValueError: If data and settings do not fit each other.
     """
     RunFolder.check_free(request.out)
-    data = load_images(request.source, request.image_size)
     preset = request.preset or "default"
-    given = request.settings(settings_for(len(data), preset).loss)
+    given = request.settings(settings_for(1, preset).loss)
+    settings_for(1, preset, **given)  # refuses what no number of images makes right
+    data = load_images(request.source, request.image_size)
     # Which items are held out does not depend on how many are left, but the rest does.
     parts = split(data, settings_for(len(data), preset, **given))
     settings = settings_for(len(parts.train), preset, **given)
@@ -229,7 +256,6 @@ def _finish(
         margin=settings.margin,
         notes=(
             *_notes(training),
-            *_on_guessing(figures),
             *_on_threshold(parts, validation),
             *_on_validation_loss(settings, parts),
             *data_notes,
@@ -262,15 +288,6 @@ def _notes(training: Training) -> tuple[str, ...]:
     return ()
 
 
-def _on_guessing(figures: VerificationReport) -> tuple[str, ...]:
-    if figures.auc.low > 0.5:
-        return ()
-    return (
-        "The network tells same from different no better than guessing, as far as these images "
-        "can show: train for longer, or on more images.",
-    )
-
-
 def _on_threshold(parts: Split, validation: VerificationReport) -> tuple[str, ...]:
     if len(parts.validation) >= _FEW_IMAGES:
         return ()
@@ -295,7 +312,7 @@ def _on_validation_loss(settings: TrainingSettings, parts: Split) -> tuple[str, 
 def _conclude(
     run: RunFolder, training: Training, figures: VerificationReport, retrieval: RetrievalReport
 ) -> None:
-    for text in (*_notes(training), *_on_guessing(figures)):
+    for text in _notes(training):
         note(text)
     out.print(f"Trained in {training.progress.seconds:.0f} s. On images that were not trained on:")
     results.print_report(figures, retrieval)

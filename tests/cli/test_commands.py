@@ -202,7 +202,10 @@ def test_pair_losses_and_their_hyperparameters_can_be_chosen(
     ("options", "message"),
     [
         (["--loss", "contrastiv"], "Did you mean 'contrastive'"),
+        (["--loss", "my_losses.py:pull"], "from Python: `from my_losses import pull`"),
+        (["--loss", "pull"], "imports none: train with such a loss from Python"),
         (["--loss", "huber"], "labelled items with a loss of class ids"),
+        (["--loss", "huber"], "or on pairs with a loss of pair labels, such as contrastive"),
         (["--loss", "poisson"], "poisson is not one of the losses"),
         (["--loss", "arc_face"], "train a model of your own with this loss"),
         (["--loss", "clip"], "compares the outputs of two encoders"),
@@ -210,6 +213,7 @@ def test_pair_losses_and_their_hyperparameters_can_be_chosen(
         (["--loss", "contrastive", "--margin", "3"], "can never be reached"),
         (["--loss", "contrastive", "--margin", "-1"], "`margin` must be a finite number > 0"),
         (["--margin", "1"], "no hyperparameter `margin`"),
+        (["--margin", "1"], "the loss where none is named: name the one that has it, such as "),
         (["--set", "temperature"], "name=value"),
         (["--epochs", "0"], "epochs must be an integer >= 1"),
         (["--image-size", "big"], "An image size is"),
@@ -224,6 +228,24 @@ def test_wrong_options_are_explained_and_leave_nothing(
     assert message in result.stderr
     assert result.stderr.count("\n") <= 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--loss", "contrastiv"], "Did you mean 'contrastive'"),
+        (["--loss", "contrastive", "--margin", "-1"], "`margin` must be a finite number > 0"),
+        (["--epochs", "0"], "epochs must be an integer >= 1"),
+        (["--batch-size", "0"], "batch_size must be an integer >= 2"),
+        (["--learning-rate", "nan"], "learning_rate must be above 0"),
+    ],
+)
+def test_options_are_checked_before_the_data_are_read(
+    options: list[str], message: str, tmp_path: Path, lossmith: Command
+) -> None:
+    result = lossmith("train", tmp_path / "none", "--out", tmp_path / "run", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_data_that_cannot_be_used_are_explained(

@@ -67,6 +67,38 @@ def test_another_gallery_is_searched_and_not_kept(
     assert not (own_run / "gallery.npz").exists()
 
 
+def test_a_gallery_needs_neither_classes_nor_sub_folders(
+    own_run: Path, digits: Path, tmp_path: Path, lossmith_json: Callable[..., Any]
+) -> None:
+    zeros = sorted((digits / "0").iterdir())[:6]
+    flat, mixed = tmp_path / "flat", tmp_path / "mixed"
+    for folder in (flat, mixed, mixed / "zero"):
+        folder.mkdir()
+    for file in zeros[:4]:
+        shutil.copy(file, flat)
+    shutil.copy(zeros[4], mixed)
+    shutil.copy(zeros[5], mixed / "zero")
+    pixels = np.stack([np.asarray(Image.open(file)) for file in zeros])
+    np.savez(tmp_path / "zeros.npz", x=pixels, y=np.zeros(6, int))
+    for gallery, expected in [
+        (flat, {(file.name, "flat") for file in zeros[:4]}),
+        (mixed, {(zeros[4].name, "mixed"), (f"zero/{zeros[5].name}", "zero")}),
+        (tmp_path / "zeros.npz", {(f"image {number}", "0") for number in range(6)}),
+    ]:
+        found = lossmith_json("search", own_run, zeros[0], "--gallery", gallery, "--k", 10)
+        assert {(each["image"], each["class"]) for each in found["neighbours"]} == expected
+
+
+def test_a_gallery_without_images_is_refused_as_one(
+    own_run: Path, digits: Path, tmp_path: Path, lossmith: Command
+) -> None:
+    (tmp_path / "empty").mkdir()
+    query = next((digits / "0").iterdir())
+    result = lossmith("search", own_run, query, "--gallery", tmp_path / "empty")
+    assert result.exit_code == 2
+    assert f"A gallery needs an image; {tmp_path / 'empty'} has none." in result.stderr
+
+
 def test_the_gallery_of_another_network_is_made_again(
     own_run: Path, digits: Path, lossmith: Command, lossmith_json: Callable[..., Any]
 ) -> None:

@@ -1,6 +1,6 @@
 """The Siamese network: shared weights, distances, calibration, one file."""
 
-import json
+import warnings
 
 import keras
 import numpy as np
@@ -192,6 +192,19 @@ def test_training_on_after_the_calibration_is_warned_of(network):
         network.fit((A, B), SAME, verbose=0)
 
 
+def test_a_training_that_does_not_begin_is_not_warned_of(network):
+    def fails(y_true, y_pred):
+        raise ValueError("a formula that fails")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with pytest.raises(ValueError, match="pair"):
+            network.fit(A, SAME, verbose=0)
+        network.compile("sgd", fails)
+        with pytest.raises(ValueError, match="a formula that fails"):
+            network.fit((A, B), SAME, verbose=0)
+
+
 def test_labels_that_are_not_one_per_pair_are_refused():
     network = SiameseNetwork(encoder())
     network.compile("sgd", ls.losses.contrastive)
@@ -220,12 +233,6 @@ def test_several_inputs_of_an_encoder():
         network.distance(item, {**item, "right": item["left"]})
 
 
-def test_an_h5_file_is_refused_at_once(tmp_path):
-    with pytest.raises(ValueError, match=r"write a \.keras file"):
-        SiameseNetwork(encoder()).save(tmp_path / "network.h5")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -240,29 +247,3 @@ def test_an_h5_file_is_refused_at_once(tmp_path):
 def test_calibrate_says_what_it_takes(given, message):
     with pytest.raises(TypeError, match=message):
         SiameseNetwork(encoder()).calibrate(*given)
-
-
-def test_frozen_weights_and_the_dtype_policy_are_saved(tmp_path):
-    network = SiameseNetwork(encoder(), threshold=0.5, dtype="mixed_bfloat16")
-    network.trainable = False
-    network.save(tmp_path / "network.keras")
-    loaded = keras.models.load_model(tmp_path / "network.keras")
-    assert not loaded.trainable
-    assert loaded.trainable_variables == []
-    assert loaded.dtype_policy.name == "mixed_bfloat16"
-    np.testing.assert_allclose(loaded.distance(A, B), network.distance(A, B), rtol=1e-2)
-
-
-def test_a_network_with_a_frozen_encoder_stays_trainable_itself(tmp_path):
-    network = SiameseNetwork(encoder())
-    network.encoder.layers[0].trainable = False
-    network.save(tmp_path / "network.keras")
-    loaded = keras.models.load_model(tmp_path / "network.keras")
-    assert loaded.trainable
-    assert len(loaded.trainable_variables) == 2
-
-
-def test_the_configuration_is_json():
-    network = SiameseNetwork(encoder(), threshold=0.5)
-    again = SiameseNetwork.from_config(json.loads(json.dumps(network.get_config())))
-    assert again.threshold == 0.5

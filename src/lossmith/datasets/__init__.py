@@ -5,10 +5,10 @@
 training, validation and test parts without a common item.
 """
 
-from lossmith.datasets.files import read_image, stretched_from
+from lossmith.datasets.files import notes_on_colours, read_image, stretched_from
 from lossmith.datasets.images import ArrayImages, ImageFormat, Images
 from lossmith.datasets.labelled import LabelledImages, Split
-from lossmith.datasets.loading import is_folder, is_named, load
+from lossmith.datasets.loading import is_folder, is_named, load, load_gallery
 
 __all__ = [
     "ArrayImages",
@@ -19,6 +19,8 @@ __all__ = [
     "is_folder",
     "is_named",
     "load",
+    "load_gallery",
+    "notes_on_colours",
     "read_image",
     "stretched_from",
 ]

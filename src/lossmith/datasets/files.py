@@ -31,11 +31,13 @@ class Header:
         size: Height and width as the image is meant to be seen (EXIF orientation applied).
         is_grey: Whether the image has no colours. Palettes count as colour.
         is_deep: Whether a pixel takes more than 8 bits per channel.
+        has_alpha: Whether pixels may be transparent.
     """
 
     size: tuple[int, int]
     is_grey: bool
     is_deep: bool
+    has_alpha: bool
 
 
 def _formats() -> list[str]:
@@ -67,11 +69,11 @@ def read_header(path: Path) -> Header:
             width, height = image.size
             # Asking a PNG without EXIF for its orientation would decode all of it.
             orientation = image.getexif().get(ORIENTATION_TAG) if "exif" in image.info else None
-            mode = image.mode
+            mode, has_alpha = image.mode, image.has_transparency_data
     except Exception as error:  # decoders raise nearly anything on a broken file
         raise ValueError(_reason(error)) from error
     size = (width, height) if orientation in SIDEWAYS else (height, width)
-    return Header(size, mode in GREY_MODES | DEEP_MODES, mode in DEEP_MODES)
+    return Header(size, mode in GREY_MODES | DEEP_MODES, mode in DEEP_MODES, has_alpha)
 
 
 def read_image(path: str | PathLike[str], image_format: ImageFormat) -> NDArray[np.float32]:
@@ -136,6 +138,36 @@ def stretched_from(path: str | PathLike[str], image_format: ImageFormat) -> tupl
     height, width = read_header(Path(path)).size
     unstretched = image_format.width * height / width
     return None if abs(unstretched - image_format.height) < 1 else (height, width)
+
+
+def notes_on_colours(path: str | PathLike[str], image_format: ImageFormat) -> tuple[str, ...]:
+    """What `read_image` takes away from the colours of an image, in plain sentences.
+
+    Args:
+        path: Path of an image file.
+        image_format: The format that `read_image` brings it to.
+
+    Returns:
+        A sentence each on colours read as grey and on transparency; none if all is kept.
+
+    Raises:
+        ValueError: If the file is no readable image.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (20, 10)).save(f"{folder}/grey.png")
+        ...     notes_on_colours(f"{folder}/grey.png", ImageFormat(10, 20, 1))
+        ()
+    """
+    header = read_header(Path(path))
+    notes: tuple[str, ...] = ()
+    if image_format.channels == 1 and not header.is_grey:
+        notes += (f"{path} has colours and is read as grey.",)
+    if header.has_alpha:
+        notes += (f"{path} may be transparent in places, which are laid over white.",)
+    return notes
 
 
 def decode(path: Path, image_format: ImageFormat) -> NDArray[Any]:

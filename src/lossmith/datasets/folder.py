@@ -64,14 +64,35 @@ class FolderImages:
 
 @dataclass(frozen=True)
 class _ImageFile:
-    """A readable image; the first part of its path, from the root on, is the class folder."""
+    """A readable image: its path from the root on, and what its header says."""
 
     path: Path
     header: Header
 
-    @property
-    def class_folder(self) -> str:
-        return self.path.parts[0]
+
+@dataclass(frozen=True)
+class _Content:
+    """What lies directly in a folder, sorted and without what is hidden."""
+
+    folders: list[Path]
+    loops: list[Path]
+    images: list[Path]
+    others: list[Path]
+
+    @classmethod
+    def of(cls, root: Path) -> _Content:
+        suffixes = image_suffixes()
+        entries = [entry for entry in sorted(root.iterdir()) if not entry.name.startswith(".")]
+        folders = [entry for entry in entries if entry.is_dir()]
+        # A link to the folder or to one above would bring every image in again under its name.
+        loops = [folder for folder in folders if root.resolve().is_relative_to(folder.resolve())]
+        files = [entry for entry in entries if not entry.is_dir()]
+        return cls(
+            folders=[folder for folder in folders if folder not in loops],
+            loops=loops,
+            images=[file for file in files if file.suffix.lower() in suffixes],
+            others=[file for file in files if file.suffix.lower() not in suffixes],
+        )
 
 
 def load_folder(
@@ -81,55 +102,86 @@ def load_folder(
     memory_limit: int,
 ) -> LabelledImages:
     """Reads a folder with one sub-folder per class; see `lossmith.datasets.load`."""
-    class_folders, notes = _class_folders(root)
-    paths, others = _image_paths(root, class_folders)
+    content = _Content.of(root)
+    notes = (
+        _note("Images outside the class folders, left out", _names(content.images))
+        + _note("Files outside the class folders, left alone", _names(content.others))
+        + _note("Links back to the folder itself, left out", _names(content.loops))
+    )
+    paths, others = _image_paths(root, content.folders)
     notes += _note("Files that are no images, left alone", others)
     files, broken = _read_headers(root, paths)
     _require_classes(files, root, notes + _broken_note(broken))
-    image_format, format_notes = _common_format(
-        [file.header for file in files], image_size, channels
+    files, images, format_notes, undecodable = _read(
+        root, files, image_size, channels, memory_limit
     )
-    images: Images
-    if _fits(files, image_format, memory_limit):
-        files, images, undecodable = _decode_all(root, files, image_format)
-        broken += undecodable
-    else:
-        images = FolderImages(root, tuple(file.path for file in files), image_format)
-    lost = _broken_note(broken) + _empty_note(class_folders, files)
+    lost = _broken_note(broken + undecodable) + _empty_note(content.folders, files)
     for note in lost:
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, stacklevel=4)
     _require_classes(files, root, notes + lost)
-    folders, ids = np.unique([file.class_folder for file in files], return_inverse=True)
-    class_names = tuple(_shown(folder) for folder in folders)
-    labels = ids.astype(np.int64)
+    labels, class_names = _numbered([_class_folder(file) for file in files])
     notes += lost + format_notes + notes_on_single_items(labels, class_names)
     return LabelledImages(images, labels, class_names, notes=notes)
 
 
-def _class_folders(root: Path) -> tuple[list[Path], Notes]:
-    """Lists the sub-folders by name, and notes what lies beside them."""
-    suffixes = image_suffixes()
-    entries = [entry for entry in sorted(root.iterdir()) if not entry.name.startswith(".")]
-    folders = [entry for entry in entries if entry.is_dir()]
-    # A link to the folder or to one above would bring every image in again under its name.
-    loops = [folder for folder in folders if root.resolve().is_relative_to(folder.resolve())]
-    files = [entry for entry in entries if not entry.is_dir()]
-    loose = [file.name for file in files if file.suffix.lower() in suffixes]
-    others = [file.name for file in files if file.suffix.lower() not in suffixes]
-    notes = (
-        _note("Images outside the class folders, left out", loose)
-        + _note("Files outside the class folders, left alone", others)
-        + _note("Links back to the folder itself, left out", [loop.name for loop in loops])
+def load_gallery_folder(
+    root: Path,
+    image_size: tuple[int, int] | None,
+    channels: int | None,
+    memory_limit: int,
+) -> LabelledImages:
+    """Reads all images of a folder; see `lossmith.datasets.load_gallery`."""
+    content = _Content.of(root)
+    below, others = _image_paths(root, content.folders)
+    own = [path.relative_to(root) for path in content.images]
+    files, broken = _read_headers(root, [*own, *below])
+    _require_images(files, root, broken)
+    files, images, notes, undecodable = _read(root, files, image_size, channels, memory_limit)
+    broken += undecodable
+    _require_images(files, root, broken)
+    lost = _broken_note(broken)
+    for note in lost:
+        warnings.warn(note, stacklevel=4)
+    labels, class_names = _numbered(
+        [_class_folder(file) if len(file.path.parts) > 1 else root.resolve().name for file in files]
     )
-    return [folder for folder in folders if folder not in loops], notes
+    left = _note("Files that are no images, left alone", [*_names(content.others), *others])
+    left += _note("Links back to the folder itself, left out", _names(content.loops))
+    return LabelledImages(images, labels, class_names, notes=left + lost + notes)
 
 
-def _image_paths(root: Path, class_folders: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+def _read(
+    root: Path,
+    files: list[_ImageFile],
+    image_size: tuple[int, int] | None,
+    channels: int | None,
+    memory_limit: int,
+) -> tuple[list[_ImageFile], Images, Notes, list[str]]:
+    """The images in one format, of which files, notes on that, and what cannot be decoded."""
+    image_format, notes = _common_format([file.header for file in files], image_size, channels)
+    if not _fits(files, image_format, memory_limit):
+        images = FolderImages(root, tuple(file.path for file in files), image_format)
+        return files, images, notes, []
+    decoded, pixels, undecodable = _decode_all(root, files, image_format)
+    return decoded, pixels, notes, undecodable
+
+
+def _class_folder(file: _ImageFile) -> str:
+    return file.path.parts[0]
+
+
+def _numbered(folders: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class ids and their names, from the folder of each image."""
+    names, ids = np.unique(folders, return_inverse=True)
+    return ids.astype(np.int64), tuple(_shown(name) for name in names)
+
+
+def _image_paths(root: Path, folders: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Lists the files that are images by their names, and the others, relative to the root."""
     suffixes = image_suffixes()
     images: list[Path] = []
     others: list[Path] = []
-    for path in (path for folder in class_folders for path in _walk(folder)):
+    for path in (path for folder in folders for path in _walk(folder)):
         is_image = path.suffix.lower() in suffixes and path.is_file()
         (images if is_image else others).append(path.relative_to(root))
     return images, others
@@ -182,6 +234,12 @@ def _common_format(
         notes += (
             f"{len(headers) - grey} of {len(headers)} images have colours and are read as grey.",
         )
+    transparent = sum(header.has_alpha for header in headers)
+    if transparent:
+        notes += (
+            f"{transparent} of {len(headers)} images may be transparent in places, which are laid "
+            "over white.",
+        )
     return ImageFormat(height, width, channels), notes
 
 
@@ -208,13 +266,19 @@ def _decode_all(
 
 
 def _require_classes(files: Iterable[_ImageFile], root: Path, notes: Notes) -> None:
-    names = sorted({_shown(file.class_folder) for file in files})
-    noticed = f" ({' '.join(notes)})" if notes else ""
-    advice = (
-        " Put the images of each class into a sub-folder of its own, such as "
-        f"{root / 'cat' / '1.jpg'} and {root / 'dog' / '1.jpg'}."
-    )
-    require_two_classes(names, f"the folder {root}{noticed}", advice)
+    names = sorted({_shown(_class_folder(file)) for file in files})
+    advice = [
+        "Put the images of each class into a sub-folder of its own, such as "
+        f"{root / 'cat' / '1.jpg'} and {root / 'dog' / '1.jpg'}.",
+        *notes,
+    ]
+    require_two_classes(names, f"the folder {root}", " " + " ".join(advice))
+
+
+def _require_images(files: Sequence[_ImageFile], root: Path, broken: Sequence[str]) -> None:
+    if not files:
+        told = " ".join([f"A gallery needs an image; {root} has none.", *_broken_note(broken)])
+        raise ValueError(told)
 
 
 def _broken_note(broken: Sequence[str]) -> Notes:
@@ -222,7 +286,7 @@ def _broken_note(broken: Sequence[str]) -> Notes:
 
 
 def _empty_note(class_folders: Iterable[Path], files: Iterable[_ImageFile]) -> Notes:
-    used = {file.class_folder for file in files}
+    used = {_class_folder(file) for file in files}
     empty = [folder.name for folder in class_folders if folder.name not in used]
     return _note("Class folders without a readable image, left out", empty)
 
@@ -231,6 +295,10 @@ def _note(what: str, items: Sequence[str | Path]) -> Notes:
     if not items:
         return ()
     return (f"{what}: {len(items)} ({listing([_shown(item) for item in items])}).",)
+
+
+def _names(entries: Iterable[Path]) -> list[str]:
+    return [entry.name for entry in entries]
 
 
 def _shown(path: str | Path) -> str:

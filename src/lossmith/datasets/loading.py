@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from lossmith.datasets import folder, named, npz
-from lossmith.datasets.labelled import LabelledImages
+from lossmith.datasets.labelled import (
+    LabelledImages,
+    notes_on_single_items,
+    require_two_classes,
+)
+
+_FolderReader = Callable[[Path, tuple[int, int] | None, int | None, int], LabelledImages]
 
 
 def load(
@@ -58,6 +66,58 @@ def load(
         >>> digits.images[[0, 4999]].shape
         (2, 28, 28, 1)
     """
+    loaded = _load(data, image_size, memory_limit, channels, folder.load_folder)
+    if is_folder(data):
+        return loaded
+    require_two_classes(loaded.class_names, str(data))
+    single = notes_on_single_items(loaded.labels, loaded.class_names)
+    return replace(loaded, notes=loaded.notes + single)
+
+
+def load_gallery(
+    data: str | PathLike[str],
+    image_size: tuple[int, int] | None = None,
+    memory_limit: int = 2**29,
+    channels: int | None = None,
+) -> LabelledImages:
+    """Loads images to search among, of which no pairs are made: one class is enough.
+
+    As `load`, but a folder may hold its images itself, with or without sub-folders. The class of
+    an image is the sub-folder that it is in, and of one that is in none the folder itself.
+
+    Args:
+        data: As for `load`.
+        image_size: As for `load`.
+        memory_limit: As for `load`.
+        channels: As for `load`.
+
+    Returns:
+        The images with their classes, in a fixed order.
+
+    Raises:
+        FileNotFoundError: If there is no such data set, folder or file.
+        ValueError: If the data cannot be used, or there is no image.
+        ModuleNotFoundError: If the package that brings a named data set is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (20, 10)).save(f"{folder}/one.png")
+        ...     gallery = load_gallery(folder)
+        >>> gallery.images.name(0), gallery.image_format.shape
+        ('one.png', (10, 20, 1))
+    """
+    return _load(data, image_size, memory_limit, channels, folder.load_gallery_folder)
+
+
+def _load(
+    data: str | PathLike[str],
+    image_size: tuple[int, int] | None,
+    memory_limit: int,
+    channels: int | None,
+    read_folder: _FolderReader,
+) -> LabelledImages:
     if image_size is not None and np.shape(image_size) != (2,):
         raise ValueError(f"`image_size` is a height and a width; got {image_size!r}.")
     if channels not in (None, 1, 3):
@@ -66,7 +126,7 @@ def load(
         raise ValueError("The name of the data is empty; for the current folder write '.'.")
     path = Path(data)
     if is_folder(data):
-        return folder.load_folder(path, image_size, channels, memory_limit)
+        return read_folder(path, image_size, channels, memory_limit)
     for name, given in (("image_size", image_size), ("channels", channels)):
         if given is not None:
             raise ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossmith.datasets.images import ArrayImages
-from lossmith.datasets.labelled import LabelledImages, notes_on_single_items, require_two_classes
+from lossmith.datasets.labelled import LabelledImages
 
 IMAGE_KEYS = ("x", "images", "x_train")
 LABEL_KEYS = ("y", "labels", "y_train")
@@ -28,10 +28,8 @@ def load_npz(path: Path) -> LabelledImages:
     scaled, notes = _with_white(images, path)
     names, ids = np.unique(np.concatenate(labels), return_inverse=True)
     class_names = tuple(str(name) for name in names)
-    require_two_classes(class_names, str(path))
     train_ids, *test_ids = np.split(ids.astype(np.int64), np.cumsum([len(y) for y in labels])[:-1])
     test = LabelledImages(scaled[1], test_ids[0], class_names) if test_ids else None
-    notes += notes_on_single_items(train_ids, class_names)
     return LabelledImages(scaled[0], train_ids, class_names, test, notes)
 
 

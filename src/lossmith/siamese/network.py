@@ -155,26 +155,30 @@ class SiameseNetwork(keras.Model):
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train as `keras.Model.fit` does, on pairs `(a, b)` with labels or a data set of them.
 
-        A threshold that is there stays, with a warning: it was chosen for other distances.
+        A threshold that is there stays, with a warning once steps have been taken: it was chosen
+        for other distances.
 
         Raises:
             ValueError: if the inputs are no pairs, or do not fit the encoder, if an array of labels
                 holds others than the loss takes, or if the loss takes 0 for same and a data set of
                 lossmith has 1; the network is as it was before.
         """
-        if self.threshold is not None:
-            warnings.warn(
-                f"The threshold {self.threshold:.4g} was chosen for the network as it was before "
-                "this training: calibrate it again afterwards.",
-                stacklevel=2,
-            )
         self._check_labelled(x, y)
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, list | tuple):
             self._check_labelled(*held_out[:2])
         elif held_out is not None:
             self._check_labelled(held_out)
-        return super().fit(x, y, *args, **kwargs)
+        before = self._steps_trained()
+        try:
+            return super().fit(x, y, *args, **kwargs)
+        finally:
+            if self.threshold is not None and self._steps_trained() > before:
+                warnings.warn(
+                    f"The threshold {self.threshold:.4g} was chosen for the network as it was "
+                    "before this training: calibrate it again.",
+                    stacklevel=2,
+                )
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as `keras.Model.evaluate` does; what it refuses is as for `fit`."""
@@ -267,6 +271,10 @@ class SiameseNetwork(keras.Model):
             chosen = target.point.threshold.value
         self.threshold = chosen
         return report
+
+    def _steps_trained(self) -> int:
+        optimizer = getattr(self, "optimizer", None)
+        return 0 if optimizer is None else int(ops.convert_to_numpy(optimizer.iterations.value))
 
     def _check_data(self, x: Any, y: Any = None) -> None:
         if x is not None:

@@ -12,7 +12,8 @@ TrainedOn = Literal["pairs", "items"]
 
 _WANTED = {
     "pairs": "pairs with a loss of pair labels, such as contrastive",
-    "items": "labelled items with a loss of class ids, such as supervised_contrastive",
+    "items": "labelled items with a loss of class ids, such as supervised_contrastive, or on pairs "
+    "with a loss of pair labels, such as contrastive",
 }
 
 
