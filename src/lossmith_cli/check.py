@@ -69,7 +69,11 @@ def check(
     ] = False,
     family: Annotated[
         str | None,
-        typer.Option(help="huber, focal, pinball, ...: its identities.", rich_help_panel=_KNOWN),
+        typer.Option(
+            help="pinball (quantile), huber, focal, crossentropy, dice, iou (jaccard) or tversky: "
+            "its identities.",
+            rich_help_panel=_KNOWN,
+        ),
     ] = None,
     same: Annotated[
         int | None,

@@ -156,6 +156,18 @@ def test_a_reading_explains_what_a_probe_found(
     assert codes(read(source, "loss", cause)) == {expected.code}
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("square", "Use keras.ops.square."), ("asarray", "Compute with the tensors themselves")],
+)
+def test_a_function_of_numpy_is_replaced_by_one_that_there_is(
+    read: Callable[..., Any], name: str, advice: str
+) -> None:
+    source = f"\ndef loss(y_true, y_pred):\n    return y_true - np.{name}(y_pred)\n"
+    (found,) = read(source, "loss", rules.NO_GRADIENT)
+    assert found.remedy.startswith(advice)
+
+
 def test_an_array_of_the_training_set_explains_a_failing_last_batch(
     read: Callable[..., Any],
 ) -> None:

@@ -261,8 +261,11 @@ def _numpy_inside(formula: Nodes, source: Source) -> Iterator[Finding]:
                 node,
                 f"`{ast.unparse(node)}` hands a tensor to NumPy.",
                 "NumPy knows no gradient and no traced tensor: the step fails or stops learning.",
-                f"Use keras.ops.{name}.",
+                f"Use keras.ops.{name}." if hasattr(keras.ops, name) else _WITHOUT_NUMPY,
             )
+
+
+_WITHOUT_NUMPY = "Compute with the tensors themselves, by keras.ops."
 
 
 def _names_in(node: ast.AST) -> set[str]:

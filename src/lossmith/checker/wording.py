@@ -14,8 +14,10 @@ def paragraph(finding: "Finding") -> str:
 
 
 def _sentence(text: str) -> str:
-    """The text with a capital and a full stop."""
-    return f"{text[0].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
+    """The text with a capital, unless code begins it, and a full stop."""
+    begins_with_code = not text.split()[0].rstrip(",:").isalpha()
+    start = text[0] if begins_with_code else text[0].upper()
+    return f"{start}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def finding_lines(finding: "Finding") -> list[str]:

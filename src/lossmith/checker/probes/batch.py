@@ -307,8 +307,8 @@ def probe_ranks(context: Context) -> Iterator[Finding]:
             context.evidence(other, p, seen, f"labels {other.shape}, predictions {p.shape}"),
             consequence="the model learns the mean of the targets and nothing else, without any "
             "message",
-            remedy="pass the function itself to `compile` (Keras aligns ranks for functions), or "
-            "reshape in `call`: `y_true = ops.reshape(y_true, ops.shape(y_pred))`",
+            remedy="reshape in `call`: `y_true = ops.reshape(y_true, ops.shape(y_pred))`; or pass "
+            "a function to `compile`, for which Keras aligns the ranks",
         )
 
 

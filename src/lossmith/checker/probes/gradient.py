@@ -11,7 +11,8 @@ from lossmith.checker.report import Finding
 from lossmith.checker.targets import Case, Problem
 
 _SMOOTH = (
-    "replace round, floor, sign, argmax and comparisons by smooth operations, and use y_pred itself"
+    "replace round, floor, sign, argmax and comparisons by smooth operations, and use y_pred "
+    "itself, without stop_gradient and NumPy"
 )
 
 
