@@ -10,6 +10,8 @@ import pytest
 from lossmith.checker import pages
 from lossmith.checker.pages import page
 from lossmith.checker.rules import RULES
+from lossmith.checker.settings import TARGETS
+from lossmith.checker.targets import build
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "rules"
 pytestmark = pytest.mark.backend_free
@@ -50,6 +52,20 @@ def test_the_index_has_a_line_for_each_rule() -> None:
     for rule in RULES.values():
         line = f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.severity} | {rule.summary} |"
         assert line in index
+
+
+def test_the_kinds_of_target_have_the_shapes_that_the_page_says() -> None:
+    index = (PAGES / "index.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) \| \((.+?),?\) \| \((.+?),?\) \| ", index, re.M)
+    assert [kind for kind, *_ in rows] == list(TARGETS)
+    for kind, *written in rows:
+        problem, sizes = build(kind), {}
+        for letters, array in zip(written, (problem.y_true, problem.y_pred), strict=True):
+            sides = letters.split(", ")
+            assert len(sides) == array.ndim, kind
+            for side, size in zip(sides, array.shape, strict=True):
+                expected = int(side) if side.isdigit() else sizes.setdefault(side, size)
+                assert size == expected, kind
 
 
 @pytest.mark.parametrize("path", sorted(PAGES.glob("*.md")), ids=lambda path: path.stem)

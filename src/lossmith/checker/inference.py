@@ -264,7 +264,7 @@ def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Sett
     rule = rules.TARGET_UNFIT if others else rules.RAISES
     message = f"The loss raises on the inputs of target={kind!r} ({shapes}): {seen.error}"
     advice = (
-        f"it runs with target={', '.join(map(repr, others[:4]))}; otherwise give a batch of your "
+        f"it runs with target={', '.join(map(repr, others))}; otherwise give a batch of your "
         "own, `check(loss, y_true, y_pred)`"
         if others
         else "give a batch of your own, `check(loss, y_true, y_pred)`, if it needs other shapes"
