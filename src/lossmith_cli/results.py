@@ -29,10 +29,9 @@ from lossmith.siamese import (
     retrieval_report,
     verification_report,
 )
-from lossmith.siamese._resampling import on_too_few
 from lossmith.siamese.distance_counts import DistanceCounts
 from lossmith.siamese.evaluation import embed_items, pair_distances
-from lossmith.siamese.figures import Estimate, VerificationReport
+from lossmith.siamese.figures import Estimate, VerificationReport, on_too_few
 from lossmith.siamese.settings import TrainingSettings
 from lossmith_cli.messages import note, out
 

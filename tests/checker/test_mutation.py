@@ -51,8 +51,16 @@ def test_what_a_factory_was_given_stays_as_it_was() -> None:
 
         return shifted
 
-    found = fates(make(2.0))
-    assert len(found) > 2
+    found = list(mutation.mutants(make(2.0)))
+    assert found
+    for mutant in found:
+        assert mutant.loss(ops.zeros((2, 2)), ops.ones((2, 2))) is not None
+
+
+def test_a_class_stands_for_what_it_makes_without_arguments() -> None:
+    found = list(mutation.mutants(ls.losses.Contrastive))
+    assert found
+    assert all(isinstance(mutant.loss, ls.losses.Contrastive) for mutant in found)
 
 
 @pytest.mark.parametrize("loss", [ls.losses.contrastive(margin=3.0), ls.losses.quantile(q=0.9)])

@@ -54,14 +54,6 @@ class Variety:
         return len(self._seen) < self._needed
 
 
-def on_too_few(unit: str) -> str:
-    """What a report says where the variety is too small."""
-    return (
-        f"There are too few test {unit} for intervals, since resamples of them are all but the "
-        "same: the ranges given are as wide as so few leave open."
-    )
-
-
 class Resampler(Protocol):
     """A way to draw the pairs anew."""
 

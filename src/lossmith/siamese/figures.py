@@ -13,7 +13,6 @@ from lossmith.siamese._resampling import (
     Variety,
     check_intervals,
     interval,
-    on_too_few,
     resampled,
 )
 from lossmith.siamese.distance_counts import DistanceCounts
@@ -98,6 +97,14 @@ class FalseAcceptTarget:
             "  shown is the largest threshold without a false accept; its true rate may be as "
             f"high as {self.point.false_accept_rate.high:.2g}."
         )
+
+
+def on_too_few(unit: str) -> str:
+    """What a report says where the variety is too small."""
+    return (
+        f"There are too few test {unit} for intervals, since resamples of them are all but the "
+        "same: the ranges given are as wide as so few leave open."
+    )
 
 
 @dataclass(frozen=True)

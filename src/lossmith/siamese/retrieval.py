@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from lossmith import distances
 from lossmith.siamese._ranking import FloatArray, IntArray, rank, scores_of
-from lossmith.siamese._resampling import Variety, check_intervals, interval, on_too_few
-from lossmith.siamese.figures import Estimate
+from lossmith.siamese._resampling import Variety, check_intervals, interval
+from lossmith.siamese.figures import Estimate, on_too_few
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Start(NamedTuple):
     optimizer: Weights
     generator: Any
     """What layers draw from, where that is no variable."""
-    layers: Any = None
+    description: Any = None
     """What the model is made of, as `described` tells it."""
 
 
@@ -178,7 +178,7 @@ def check_alike(first: Start, other: Start, seed: int) -> None:
                 f"{differing[1]}."
             )
     for part in ("layers", "config"):
-        found = _difference(first.layers[part], other.layers[part], part)
+        found = _difference(first.description[part], other.description[part], part)
         if found:
             raise ValueError(
                 "sweep: make_model() must return models of the same layers, which differ in their "
