@@ -329,6 +329,16 @@ def test_a_loss_that_needs_another_kind_of_target_is_told_which() -> None:
     assert "'pair'" in finding.remedy
 
 
+def test_swapped_arguments_are_not_a_second_activation_too() -> None:
+    def swapped(y_true, y_pred):
+        p = ops.clip(y_true, 1e-7, 1 - 1e-7)
+        return -ops.mean(y_pred * ops.log(p) + (1 - y_pred) * ops.log(1 - p), axis=-1)
+
+    found = {f.rule.code for f in inspect(swapped, Settings("binary", time_limit=600)).findings}
+    assert "LSM702" in found
+    assert "LSM701" not in found
+
+
 def test_labels_broadcast_by_accident_are_no_batch_size() -> None:
     (finding,) = inspect(keras.losses.Huber(), Settings("sparse_categorical")).findings
     assert finding.rule.code == "LSM902"
