@@ -148,7 +148,7 @@ class NtXent(SummedLoss):
         """The partition over the negatives; then costs, shares and number of the positives."""
         if not in_range(2.0 / self.temperature):
             return ()
-        return Stage(1, self._partition), Stage(3, self._positives)
+        return Stage(1, self._partition), Stage(3, self._positives, of_positives=True)
 
     def _partition(self, block: Any, row: Row) -> tuple[Any]:
         return (row.negatives.chosen(_share(block, self.temperature), 0.0),)

@@ -11,7 +11,7 @@ from lossmith.allpairs import engine
 from lossmith.allpairs.base import AllPairsLoss
 from lossmith.allpairs.blocks import Block, Tiles
 from lossmith.allpairs.engine import driver
-from lossmith.allpairs.pairs import Pairs
+from lossmith.allpairs.pairs import Pairs, Side
 from lossmith.allpairs.row import Row
 from lossmith.core import tracing
 from lossmith.core.backend import keras
@@ -33,6 +33,8 @@ class Stage(NamedTuple):
     The sums are those of earlier stages, and broadcast against the block, whose anchors may be on
     either of its sides.
     """
+    of_positives: bool = False
+    """Whether only positives add something: tiles in which no class meets itself are passed by."""
 
 
 class SummedLoss(AllPairsLoss, package="lossmith.allpairs"):
@@ -63,7 +65,9 @@ def in_range(*exponents: float) -> bool:
 
 
 def _evaluate(loss: SummedLoss, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
-    tiles = engine.tiles_of(loss, pairs)
+    order = _order(pairs.rows) if any(each.of_positives for each in loss.stages()) else None
+    rows = pairs.rows if order is None else _reordered(pairs.rows, order)
+    tiles = engine.tiles_of(loss, Pairs(rows))
     sums: tuple[Any, ...] = ()
     for index in range(len(loss.stages())):
         sums = (*sums, *_gathered(loss, tiles, index, sums))
@@ -74,28 +78,47 @@ def _evaluate(loss: SummedLoss, pairs: Pairs, gradient: bool) -> tuple[Any, tupl
     value = divide_or_zero(value, count)
     if not gradient:
         return value, ()
-    pulled = _pulled(loss, tiles, factors)
-    return value, (tiles.joined(pulled) * divide_or_zero(1.0, count),)
+    pulled = tiles.joined(_pulled(loss, tiles, factors)) * divide_or_zero(1.0, count)
+    return value, (pulled if order is None else ops.take(pulled, ops.argsort(order), axis=0),)
+
+
+def _order(items: Side) -> Any:
+    """The items class by class; `None` where an item has several labels."""
+    return ops.argsort(items.labels) if len(items.labels.shape) == 1 else None
+
+
+def _reordered(items: Side, order: Any) -> Side:
+    return Side(*(None if each is None else ops.take(each, order, axis=0) for each in items))
 
 
 def _gathered(
     loss: SummedLoss, tiles: Tiles, index: int, known: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     """The sums of a stage, of all anchors."""
+    stage = loss.stages()[index]
 
-    def visit(block: Block, carry: Any) -> Any:
+    def add(block: Block, carry: Any) -> Any:
         product = _product(block)
         compute = driver.compiled(_sums, loss, product)
         of_rows, of_columns = compute(loss, index, product, *_sides(tiles, block, known))
-        carry = [tiles.add(all_, block.at, new) for all_, new in zip(carry, of_rows, strict=True)]
-        if block.columns_at is not None:
-            at = block.columns_at
-            carry = [tiles.add(all_, at, new) for all_, new in zip(carry, of_columns, strict=True)]
-        return tuple(carry)
+        carry = _added(tiles, carry, block.at, of_rows)
+        if block.columns_at is None:
+            return carry
+        return _added(tiles, carry, block.columns_at, of_columns)
+
+    def visit(block: Block, carry: Any) -> Any:
+        if not stage.of_positives or block.columns_at is None or len(block.rows.labels.shape) > 1:
+            return add(block, carry)
+        meet = block.rows.labels[-1] >= block.columns.labels[0]
+        branches = [lambda carry: carry, lambda carry: add(block, carry)]
+        return driver.switch(ops.cast(meet, "int32"), branches, carry)
 
     zeros = ops.zeros_like(tiles.strips.table.vectors[..., 0])
-    number = loss.stages()[index].number
-    return tuple(tiles.each(visit, tuple(ops.copy(zeros) for _ in range(number))))
+    return tuple(tiles.each(visit, tuple(ops.copy(zeros) for _ in range(stage.number))))
+
+
+def _added(tiles: Tiles, carry: Any, at: Any, new: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(tiles.add(total, at, each) for total, each in zip(carry, new, strict=True))
 
 
 def _pulled(loss: SummedLoss, tiles: Tiles, factors: tuple[Any, ...]) -> Any:
