@@ -18,12 +18,12 @@ def fast_compilation() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def small_blocks() -> Iterator[None]:
-    """Blocks and tiles of three rows, as of a large batch: several, and an overlapping last one."""
+    """Blocks and tiles of three rows, as of a large batch: several, the last one not full."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_ENTRIES", 1)
         patch.setattr(engine, "_FEWEST_ROWS", 3)
-        patch.setattr(engine, "_EDGE", 3)
-        patch.setattr(engine, "_FEWEST_TILES", 2)
+        patch.setattr(engine, "_FEWEST_ITEMS", 6)
+        patch.setattr(engine.driver, "EDGES", (3, 3))
         forget_compiled()
         yield
     forget_compiled()

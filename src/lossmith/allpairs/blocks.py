@@ -1,82 +1,157 @@
 """How all pairs are cut into blocks: whole rows, or square tiles that hold every pair once."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from lossmith.allpairs.measures import Table
 from lossmith.core.backend import keras
 
 ops = keras.ops
+_FEW_STRIPS = 2
+"""Up to how many strips the tiles are written out, instead of a loop."""
 
 
-class Span(NamedTuple):
-    """Items that follow each other: where they start, and which have not been visited before."""
+class Items(NamedTuple):
+    """Items of one side of the pairs, ready for products."""
 
-    start: Any
-    offsets: Any
-    fresh: Any
-    """Booleans; `None` if all are."""
+    table: Table
+    labels: Any
+    """Class ids `(n,)`, or which of L labels each item has `(n, L)`."""
+    weights: Any
+    """Weights `(n,)`; `None` if every item counts once."""
+
+    def map(self, function: Callable[[Any], Any]) -> "Items":
+        """The items with a function applied to every array."""
+        weights = None if self.weights is None else function(self.weights)
+        return Items(self.table.map(function), function(self.labels), weights)
+
+    def filled(self, missing: int) -> "Items":
+        """With items of weight 0 added, which are far away from all others."""
+        if not missing:
+            return self
+        weights = self.weights
+        if weights is None:
+            weights = ops.ones_like(self.table.vectors[:, 0])
+        labels = ops.pad(self.labels, [(0, missing), *[(0, 0)] * (len(self.labels.shape) - 1)])
+        return Items(self.table.filled(missing), labels, ops.pad(weights, [(0, missing)]))
 
 
 class Block(NamedTuple):
     """Anchors and their partners."""
 
-    rows: Span
-    columns: Any = None
-    """A `Span`; `None` if all are partners."""
-    times: Any = 1
-    """How many times its pairs count."""
+    rows: Items
+    columns: Items
+    place: Any
+    """Where the rows are among the columns; `None` if no row meets itself."""
+    counts: Any
+    """How many times the pairs of a row count: `(rows,)`."""
+    at: Any
+    """Where the rows are: the first of them, or the number of their strip."""
+    columns_at: Any = None
+    """The number of the columns' strip, if their share is to be counted, too."""
+
+
+Visit = Callable[[Block, Any], Any]
 
 
 class Rows:
     """Blocks of anchors that meet all partners; the last may overlap the one before."""
 
-    def __init__(self, count: Any, partners: Any, size: Any) -> None:
-        """Cut so many anchors into blocks of a size."""
+    def __init__(self, driver: Any, rows: Items, columns: Items, size: Any) -> None:
+        """Cut the anchors into blocks of a size."""
+        self._driver, self._rows, self._columns = driver, rows, columns
+        self._count, partners = (ops.shape(each.table.vectors)[0] for each in (rows, columns))
+        self._size = least(size, self._count)
         # Where its size is open it shows only here that there are no partners.
-        self._blocks = least(partners, 1) * ((count + size - 1) // largest(size, 1))
-        self._count, self._size = count, size
+        number = (self._count + self._size - 1) // largest(self._size, 1)
+        self._number = least(partners, 1) * number
 
-    def each(self, driver: Any, visit: Any, carry: Any) -> Any:
+    def each(self, visit: Visit, carry: Any, begin_with_rows: bool) -> Any:
         """`carry = visit(block, carry)` for every block."""
 
         def body(i: Any, carry: Any) -> Any:
-            return visit(Block(_span(i, self._size, self._count)), carry)
+            start = least(i * self._size, self._count - self._size)
+            rows = self._rows.map(lambda each: self._take(each, start))
+            # The last block counts no row that another has counted.
+            fresh = start + self._offsets() >= i * self._size
+            place = start if begin_with_rows else None
+            counts = ops.cast(fresh, rows.table.vectors.dtype)
+            return visit(Block(rows, self._columns, place, counts, start), carry)
 
-        return driver.loop(self._blocks, body, carry)
+        return self._driver.loop(self._number, body, carry)
+
+    def add(self, total: Any, start: Any, rows: Any) -> Any:
+        """What all anchors have, `(n, ...)`, with the share of a block added."""
+        return self._driver.add_rows(total, start, self._offsets(), rows)
+
+    def _take(self, array: Any, start: Any) -> Any:
+        return self._driver.take_rows(array, start, self._offsets())
+
+    def _offsets(self) -> Any:
+        return ops.arange(self._size, dtype="int32")
 
 
 class Tiles:
-    """Square blocks on and above the diagonal, for pairs that count the same from both sides."""
+    """Square blocks on and above the diagonal, for pairs that count the same from both sides.
 
-    def __init__(self, count: int, edge: int) -> None:
+    The items are cut into strips of equal length; the last is filled with items of weight 0.
+    """
+
+    def __init__(self, driver: Any, items: Items, edge: int) -> None:
         """Cut the pairs of a batch with itself into tiles of an edge."""
-        self._number = -(-count // edge)
-        self._count, self._edge = count, edge
+        self._driver, self._edge = driver, edge
+        self._count = items.table.vectors.shape[0]
+        self._number = -(-self._count // edge)
+        self.strips = items.filled(self._number * edge - self._count).map(self.cut)
 
-    def each(self, driver: Any, visit: Any, carry: Any) -> Any:
+    def cut(self, array: Any) -> Any:
+        """What every item has, in strips."""
+        return ops.reshape(array, (self._number, self._edge, *array.shape[1:]))
+
+    def joined(self, strips: Any) -> Any:
+        """What the items have, `(n, ...)`."""
+        return ops.reshape(strips, (-1, *strips.shape[2:]))[: self._count]
+
+    def each(self, visit: Visit, carry: Any) -> Any:
         """`carry = visit(block, carry)` for every block."""
 
         def row(i: Any, carry: Any) -> Any:
-            rows = _span(i, self._edge, self._count)
+            carry = visit(self._tile(i), carry)
 
-            def tile(k: Any, carry: Any) -> Any:
-                columns = _span(i + k, self._edge, self._count)
-                return visit(Block(rows, columns, 1 + least(k, 1)), carry)
+            def beyond(k: Any, carry: Any) -> Any:
+                return visit(self._tile(i, i + k + 1), carry)
 
-            return driver.loop(self._number - i, tile, carry)
+            return self._loop(self._number - i - 1, beyond, carry)
 
-        return driver.loop(self._number, row, carry)
+        return self._loop(self._number, row, carry)
 
+    def take(self, strips: Any, i: Any) -> Any:
+        """A strip."""
+        return self._driver.take_strip(strips, i)
 
-def all_at_once(count: Any) -> Block:
-    """One block of all pairs."""
-    return Block(Span(0, ops.arange(count, dtype="int32"), None))
+    def put(self, strips: Any, i: Any, rows: Any) -> Any:
+        """The strips with one of them replaced."""
+        return self._driver.put_strip(strips, i, rows)
 
+    def add(self, strips: Any, i: Any, rows: Any) -> Any:
+        """The strips with rows added to one of them."""
+        return self.put(strips, i, self.take(strips, i) + rows)
 
-def _span(i: Any, size: Any, count: Any) -> Span:
-    start, offsets = least(i * size, count - size), ops.arange(size, dtype="int32")
-    divides = isinstance(count, int) and isinstance(size, int) and count % size == 0
-    return Span(start, offsets, None if divides else start + offsets >= i * size)
+    def _loop(self, count: Any, body: Any, carry: Any) -> Any:
+        if self._number > _FEW_STRIPS:
+            return self._driver.loop(count, body, carry)
+        for i in range(count):
+            carry = body(i, carry)
+        return carry
+
+    def _tile(self, i: Any, j: Any = None) -> Block:
+        rows = self.strips.map(lambda each: self.take(each, i))
+        once = ops.ones_like(rows.table.vectors[:, 0])
+        if j is None:
+            return Block(rows, rows, 0, once, i)
+        columns = self.strips.map(lambda each: self.take(each, j))
+        return Block(rows, columns, None, 2.0 * once, i, j)
 
 
 def least(a: Any, b: Any) -> Any:

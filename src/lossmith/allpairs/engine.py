@@ -1,27 +1,17 @@
-"""All pairs of a batch, a block of rows at a time.
+"""All pairs of a batch, a block at a time.
 
 Every anchor of a block sees all its partners, so the formula of an anchor is written as for the
-whole matrix. The engine takes the slope of a block from the backend and multiplies it out before
-it goes on: the matrix never exists, and no block is computed twice. A batch so small that the
+whole matrix. The engine takes the slope of a block from the loss and multiplies it out before it
+goes on: the matrix never exists, and no block is computed twice. A batch so small that the
 differences of all its pairs fit into a block is compared by them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from lossmith.allpairs import measures, near
-from lossmith.allpairs.blocks import (
-    Block,
-    Rows,
-    Span,
-    Tiles,
-    all_at_once,
-    at_least,
-    at_most,
-    largest,
-    least,
-)
-from lossmith.allpairs.measures import Table
-from lossmith.allpairs.pairs import Pairs
+from lossmith.allpairs.blocks import Block, Items, Rows, Tiles, at_least, at_most, largest
+from lossmith.allpairs.pairs import Pairs, Side
 from lossmith.allpairs.row import Row, members
 from lossmith.core import backend
 from lossmith.core.backend import keras
@@ -31,9 +21,8 @@ ops = keras.ops
 _ENTRIES = 2**19
 _LARGE = 4096
 _FEWEST_ROWS = 8
-_EDGE = 1024
-_FEWEST_TILES = 4
-"""How many tiles a side must have for symmetry to pay."""
+_FEWEST_ITEMS = 1024
+"""The batch from which symmetry pays."""
 
 driver = backend.choose("lossmith.allpairs.drivers")
 
@@ -43,103 +32,95 @@ class Visits:
 
     def __init__(self, loss: Any, pairs: Pairs, given: Any = None) -> None:
         """Prepare both sides for products."""
-        self.loss, self.pairs, self.given = loss, pairs, given
-        columns = None if pairs.columns is None else pairs.columns.vectors
-        self.rows, self.columns = measures.tables(loss.measure, pairs.rows.vectors, columns)
-        self.count, self.partners = (
-            ops.shape(each.vectors)[0] for each in (self.rows, self.columns)
-        )
-        features = ops.shape(pairs.rows.vectors)[1]
-        self.at_once = at_most(_ENTRIES, self.count, self.partners, features)
-        self.symmetric = loss.symmetric and pairs.columns is None
-        self.tiled = self.symmetric and at_least(self.count, _FEWEST_TILES * _EDGE)
+        self.loss, self.given, self.alone = loss, given, pairs.columns is None
+        self.rows, self.columns = _items(loss.measure, pairs)
+        vectors, others = (each.table.vectors for each in (self.rows, self.columns))
+        self.count, self.partners = ops.shape(vectors)[0], ops.shape(others)[0]
+        self.at_once = at_most(_ENTRIES, self.count, self.partners, ops.shape(vectors)[1])
+        self.symmetric = loss.symmetric and self.alone
+        self._begin_with_rows = pairs.begin_with_rows
+        tiled = self.symmetric and in_tiles(pairs)
+        self.cut = _tiles(self.rows) if tiled else self._rows()
 
-    def each(self, visit: Any, carry: Any) -> Any:
-        """`carry = visit(block, carry)` for every block."""
-        if self.tiled:
-            return Tiles(self.count, _EDGE).each(driver, visit, carry)
-        if self.at_once and self.count:
-            return visit(all_at_once(self.count), carry)
+    def _rows(self) -> Rows:
         entries = _ENTRIES * 2 if at_least(self.partners, _LARGE) else _ENTRIES
-        size = least(largest(_FEWEST_ROWS, entries // largest(self.partners, 1)), self.count)
-        return Rows(self.count, self.partners, size).each(driver, visit, carry)
+        size = self.count
+        if not self.at_once:
+            size = largest(_FEWEST_ROWS, entries // largest(self.partners, 1))
+        return Rows(driver, self.rows, self.columns, size)
 
-    def take(self, array: Any, span: Span | None) -> Any:
-        """The rows of a span; all without one."""
-        if array is None or span is None:
-            return array
-        return driver.take_rows(array, span.start, span.offsets)
+    def each(self, visit: Callable[[Block, Any], Any], carry: Any) -> Any:
+        """`carry = visit(block, carry)` for every block."""
+        if isinstance(self.cut, Tiles):
+            return self.cut.each(visit, carry)
+        if self.at_once and self.count:
+            place = 0 if self._begin_with_rows else None
+            ones = ops.ones_like(self.rows.table.vectors[:, 0])
+            return visit(Block(self.rows, self.columns, place, ones, 0), carry)
+        return self.cut.each(visit, carry, self._begin_with_rows)
 
-    def tables(self, block: Block) -> tuple[Table, Table]:
-        """Both sides of a block."""
-        rows = Table(*(self.take(each, block.rows) for each in self.rows))
-        return rows, Table(*(self.take(each, block.columns) for each in self.columns))
+    def measured(self, block: Block, use: Callable[[Any, Any, Any], Any]) -> Any:
+        """What is made of a block's similarities or distances `(rows, columns)`.
 
-    def measure(self, block: Block) -> tuple[Any, near.Near | near.All | None]:
-        """Similarities or distances `(rows, partners)`, and the pairs that are near."""
-        measure, (rows, columns) = self.loss.measure, self.tables(block)
+        Args:
+            block: the anchors and their partners.
+            use: `(measure, product, close)` to a tuple of tensors, where `measure` of the product
+                is the block; `close` are the near pairs whose differences were computed, `None`
+                if there are none.
+        """
+        measure, rows, columns = self.loss.measure, block.rows.table, block.columns.table
         if self.at_once and measures.is_distance(measure):
             every = near.All(rows.exact[:, None] - columns.exact[None, :])
-            return measures.exact(measure, every.differences), every
+            return use(_itself, measures.exact(measure, every.differences), every)
         product = driver.product(rows.as_row, ops.transpose(columns.as_column))
         if not measures.is_distance(measure):
-            return product, None
-        place, offsets = self._place(block), block.rows.offsets
+            return use(_itself, product, None)
+        place, offsets = block.place, _offsets(block)
 
         def mask() -> Any:
-            near_ones = measures.are_near(product, rows.norms, columns.norms)
-            return _without_itself(near_ones, place, offsets)
+            return _without_itself(measures.are_near(product, rows.norms, columns.norms), block)
 
-        compute = driver.compiled(_distances, self.loss, product)
-        found, closest = compute(measure, product, place, offsets)
+        def careful(product: Any) -> Any:
+            close = near.found(driver, mask)
+            found = measures.from_product(measure, product)
+            found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
+            return use(_itself, found, close)
+
+        def plain(product: Any) -> Any:
+            return use(measures.from_product, product, None)
+
+        closest = driver.smallest(product, place, offsets)
         some = measures.may_be_near(closest, rows.norms, columns.norms)
-        close = near.found(driver, some, mask)
-        found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
-        return found, close
+        return driver.switch(ops.cast(some, "int32"), [plain, careful], product)
 
-    def row(self, block: Block) -> Row:
-        """What the formula of the anchors of a block sees."""
-        return _row(self.rows.vectors.dtype, self.given, *self._labels(block))
+    def weights_of(self, block: Block) -> Any:
+        """The weights of a block's rows, times how often their pairs count."""
+        weights = block.rows.weights
+        return block.counts if weights is None else weights * block.counts
 
-    def weighted(self, block: Block, found: Any) -> tuple[Any, Any]:
-        """The sum of the values of a block's anchors, and what it is to be divided by."""
-        weights = self.anchor_weights(block)
-        return _weighted(self.loss, found, weights, self.given, *self._labels(block))
 
-    def pull(self, block: Block, found: Any) -> tuple[Any, Any, Any]:
-        """What `weighted` gives, and how the sum of the values pulls at the vectors."""
-        compute = driver.compiled(_pull, self.loss, found)
-        weights = self.anchor_weights(block)
-        return compute(self.loss, found, weights, self.given, *self._labels(block))
+def in_tiles(pairs: Pairs) -> bool:
+    """Whether pairs are of a batch so large that each is better visited from both sides."""
+    return pairs.columns is None and at_least(ops.shape(pairs.rows.vectors)[0], _FEWEST_ITEMS)
 
-    def _labels(self, block: Block) -> tuple[Any, ...]:
-        partners = self.pairs.partners
-        labels = self.take(self.pairs.rows.labels, block.rows)
-        others = self.take(partners.labels, block.columns)
-        weights = self._weights(partners.weights, block.columns)
-        return labels, others, weights, self._place(block), block.rows.offsets
 
-    def _place(self, block: Block) -> Any:
-        """Where the rows are among the columns; `None` if they are other items."""
-        if not self.pairs.begin_with_rows:
-            return None
-        start = block.rows.start
-        return start if block.columns is None else start - block.columns.start
+def tiles_of(loss: Any, pairs: Pairs) -> Tiles:
+    """The tiles of a batch with itself."""
+    return _tiles(_items(loss.measure, pairs)[0])
 
-    def anchor_weights(self, block: Block) -> Any:
-        """The weights of a block's rows, times those of the block; 0 for a row seen before."""
-        dtype = self.rows.vectors.dtype
-        weights = self._weights(self.pairs.rows.weights, block.rows)
-        if weights is None:
-            weights = ops.ones_like(block.rows.offsets, dtype=dtype)
-        return weights * ops.cast(block.times, dtype)
 
-    def _weights(self, weights: Any, span: Span | None) -> Any:
-        taken = self.take(weights, span)
-        if span is None or span.fresh is None:
-            return taken
-        fresh = ops.cast(span.fresh, self.rows.vectors.dtype)
-        return fresh if taken is None else fresh * taken
+def _tiles(items: Items) -> Tiles:
+    large = at_least(ops.shape(items.table.vectors)[0], _LARGE)
+    return Tiles(driver, items, driver.EDGES[large])
+
+
+def _items(measure: measures.Name, pairs: Pairs) -> tuple[Items, Items]:
+    def side(table: measures.Table, items: Side) -> Items:
+        return Items(table, items.labels, items.weights)
+
+    others = None if pairs.columns is None else pairs.columns.vectors
+    rows, columns = measures.tables(measure, pairs.rows.vectors, others)
+    return side(rows, pairs.rows), side(columns, pairs.partners)
 
 
 def total(loss: Any, pairs: Pairs, formula: Any, parts: int, given: Any = None) -> Any:
@@ -156,11 +137,17 @@ def total(loss: Any, pairs: Pairs, formula: Any, parts: int, given: Any = None) 
     visits = Visits(loss, pairs, given)
 
     def visit(block: Block, carry: Any) -> Any:
-        weights = visits.anchor_weights(block)
-        values = formula(lambda: visits.measure(block)[0], visits.row(block))
+        weights = visits.weights_of(block)
+
+        def found() -> Any:
+            return visits.measured(
+                block, lambda measure, product, _: measure(loss.measure, product)
+            )
+
+        values = formula(found, row_of(visits.given, *compared(block)))
         return carry + ops.stack([ops.sum(weights * each) for each in values])
 
-    return visits.each(visit, ops.zeros((parts,), dtype=visits.rows.vectors.dtype))
+    return visits.each(visit, ops.zeros((parts,), dtype=visits.rows.table.vectors.dtype))
 
 
 def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
@@ -171,29 +158,50 @@ def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, .
     return _value_and_gradients(visits)
 
 
-def _distances(measure: measures.Name, product: Any, place: Any, offsets: Any) -> tuple[Any, Any]:
-    """The distances of a block, and the smallest square of each row, that of itself aside."""
-    return measures.from_product(measure, product), driver.smallest(product, place, offsets)
+def _itself(_: measures.Name, found: Any) -> Any:
+    return found
 
 
-def _without_itself(mask: Any, place: Any, offsets: Any) -> Any:
-    return mask if place is None else driver.clear_diagonal(mask, place, offsets)
+def _offsets(block: Block) -> Any:
+    return ops.arange(ops.shape(block.counts)[0], dtype="int32")
 
 
-def _row(
-    dtype: Any, given: Any, labels: Any, partners: Any, weights: Any, place: Any, offsets: Any
-) -> Row:
-    groups = members(labels, partners, weights, lambda m: _without_itself(m, place, offsets))
-    return Row(*groups, weights, dtype, given)
+def _without_itself(mask: Any, block: Block) -> Any:
+    if block.place is None:
+        return mask
+    return driver.clear_diagonal(mask, block.place, _offsets(block))
 
 
-def _weighted(loss: Any, found: Any, anchors: Any, given: Any, *labels: Any) -> tuple[Any, Any]:
-    values, counts = loss.anchors(found, _row(found.dtype, given, *labels))
+def compared(block: Block) -> tuple[Any, ...]:
+    """What `row_of` takes of a block, as plain arguments of a function that is compiled."""
+    columns = block.columns
+    return block.rows.labels, columns.labels, columns.weights, block.place, block.counts
+
+
+def row_of(given: Any, labels: Any, partners: Any, weights: Any, place: Any, counts: Any) -> Row:
+    """What the formula of the anchors of a block sees."""
+    offsets = ops.arange(ops.shape(counts)[0], dtype="int32")
+
+    def without_itself(mask: Any) -> Any:
+        return mask if place is None else driver.clear_diagonal(mask, place, offsets)
+
+    return Row(*members(labels, partners, weights, without_itself), weights, counts.dtype, given)
+
+
+def _weighted(
+    loss: Any, measure: Any, product: Any, anchors: Any, given: Any, *compared: Any
+) -> tuple[Any, Any]:
+    """The sum of the values of a block's anchors, and what it is to be divided by."""
+    values, counts = loss.anchors(measure(loss.measure, product), row_of(given, *compared))
     return ops.sum(anchors * values), ops.sum(anchors * counts)
 
 
-def _pull(loss: Any, found: Any, anchors: Any, given: Any, *labels: Any) -> tuple[Any, Any, Any]:
-    value, count, slope = loss.slope(found, _row(found.dtype, given, *labels), anchors)
+def _pull(
+    loss: Any, measure: Any, product: Any, anchors: Any, given: Any, *compared: Any
+) -> tuple[Any, Any, Any]:
+    """What `_weighted` gives, and how the sum of the values pulls at the vectors."""
+    found = measure(loss.measure, product)
+    value, count, slope = loss.slope(found, row_of(given, *compared), anchors)
     return value, count, measures.pull(loss.measure, slope, found)
 
 
@@ -202,10 +210,14 @@ def _finish(value: Any, count: Any, loss: Any) -> Any:
 
 
 def _value(visits: Visits) -> Any:
-    zero = ops.zeros((), dtype=visits.rows.vectors.dtype)
+    zero = ops.zeros((), dtype=visits.rows.table.vectors.dtype)
 
     def visit(block: Block, carry: Any) -> Any:
-        value, count = visits.weighted(block, visits.measure(block)[0])
+        def use(measure: Any, product: Any, _: Any) -> Any:
+            anchors, labels = visits.weights_of(block), compared(block)
+            return _weighted(visits.loss, measure, product, anchors, visits.given, *labels)
+
+        value, count = visits.measured(block, use)
         return carry[0] + value, carry[1] + count
 
     value, count = visits.each(visit, (zero, zero))
@@ -213,77 +225,98 @@ def _value(visits: Visits) -> Any:
 
 
 def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
-    gather = _of_tiles if visits.tiled else _of_rows
-    value, count, gradients = gather(visits)
-    loss = visits.loss
+    loss, cut = visits.loss, visits.cut
+    value, count, gradients = (
+        _of_tiles(visits, cut) if isinstance(cut, Tiles) else _of_rows(visits, cut)
+    )
     if loss.averaged:
         scale = divide_or_zero(1.0, count)
         gradients = tuple(each * scale for each in gradients)
     return _finish(value, count, loss), gradients
 
 
-def _of_tiles(visits: Visits) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Sums of values, counts and gradients, where a tile serves the anchors of both its sides."""
-    zero = ops.zeros((), dtype=visits.rows.vectors.dtype)
+def _pulled(visits: Visits, block: Block, both: bool) -> tuple[Any, ...]:
+    """Value, count and the gradient of a block's rows; and that of its columns, transposed."""
 
-    def visit(block: Block, carry: Any) -> Any:
-        found, close = visits.measure(block)
-        value, count, pull = visits.pull(block, found)
-        turned = ops.transpose(ops.zeros_like(visits.tables(block)[1].vectors))
-        of_rows, turned = _push(visits, block, pull, close, turned)
-        total = driver.add_rows(carry[2], block.rows.start, block.rows.offsets, of_rows)
-        of_columns = ops.transpose(turned)
-        total = driver.add_rows(total, block.columns.start, block.columns.offsets, of_columns)
-        return carry[0] + value, carry[1] + count, total
+    def use(measure: Any, product: Any, close: Any) -> Any:
+        compute = driver.compiled(_pull, visits.loss, product)
+        anchors, labels = visits.weights_of(block), compared(block)
+        value, count, pull = compute(visits.loss, measure, product, anchors, visits.given, *labels)
+        push = _push_products if not measures.is_distance(visits.loss.measure) else _push_distances
+        return value, count, *push(block, pull, close, both)
 
-    value, count, total = visits.each(visit, (zero, zero, ops.zeros_like(visits.rows.vectors)))
-    return value, count, (total,)
+    return tuple(visits.measured(block, use))
 
 
-def _of_rows(visits: Visits) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Sums of values, counts and gradients, where anchors meet all their partners at once."""
-    zero = ops.zeros((), dtype=visits.rows.vectors.dtype)
-    turned = ops.transpose(ops.zeros_like(visits.columns.vectors))
-    own, symmetric = ops.zeros_like(visits.rows.vectors), visits.symmetric
-    start = (zero, zero, own) if symmetric else (zero, zero, own, turned)
-
-    def visit(block: Block, carry: Any) -> Any:
-        found, close = visits.measure(block)
-        value, count, pull = visits.pull(block, found)
-        of_rows, of_columns = _push(visits, block, pull, close, None if symmetric else carry[3])
-        own = driver.add_rows(carry[2], block.rows.start, block.rows.offsets, of_rows)
-        sums = carry[0] + value, carry[1] + count
-        return (*sums, own) if symmetric else (*sums, own, of_columns)
-
-    value, count, own, *others = visits.each(visit, start)
-    if symmetric:
-        return value, count, (2.0 * own,)
-    turned = ops.transpose(others[0])
-    alone = visits.pairs.columns is None
-    return value, count, (own + turned,) if alone else (own, turned)
+def _push_products(block: Block, pull: Any, _: Any, both: bool) -> tuple[Any, ...]:
+    of_rows = driver.product(pull, block.columns.table.vectors)
+    if not both:
+        return (of_rows,)
+    return of_rows, driver.product(ops.transpose(block.rows.table.vectors), pull)
 
 
-def _push(
-    visits: Visits, block: Block, pull: Any, close: near.Near | near.All | None, turned: Any
-) -> tuple[Any, Any]:
-    """The gradient of a block's rows, and `turned` with that of the columns added."""
+def _push_distances(block: Block, pull: Any, close: Any, both: bool) -> tuple[Any, ...]:
+    rows, columns = block.rows.table, block.columns.table
     if isinstance(close, near.All):
         steps = pull[:, :, None] * close.differences
-        of_columns = None if turned is None else turned - ops.transpose(ops.sum(steps, axis=0))
-        return ops.sum(steps, axis=1), of_columns
-    rows, columns = visits.tables(block)
-    if close is None:
-        if turned is not None:
-            turned = driver.add_product(turned, ops.transpose(rows.vectors), pull)
-        return driver.product(pull, columns.vectors), turned
-    of_columns = None if turned is None else ops.zeros_like(columns.exact)
-    pull, of_rows, of_columns = near.split(
-        driver, pull, close, rows.exact, columns.exact, of_columns
-    )
-    of_rows = of_rows + ops.sum(pull, axis=1, keepdims=True) * rows.vectors
-    of_rows = of_rows - driver.product(pull, columns.vectors)
-    if turned is not None:
-        turned = driver.add_product(turned, -ops.transpose(rows.vectors), pull)
-        of_columns = of_columns + ops.sum(pull, axis=0)[:, None] * columns.vectors
-        turned = turned + ops.transpose(of_columns)
-    return of_rows, turned
+        of_rows = ops.sum(steps, axis=1)
+        return (of_rows, -ops.transpose(ops.sum(steps, axis=0))) if both else (of_rows,)
+    more: list[Any] = []
+    if close is not None:
+        pull, *more = near.split(driver, pull, close, rows.exact, columns.exact, both)
+    of_rows = _steps(rows.vectors, driver.product(pull, columns.as_row))
+    if not both:
+        return (_added(of_rows, more[:1]),)
+    of_columns = ops.transpose(driver.product(ops.transpose(rows.as_row), pull))
+    of_columns = _steps(columns.vectors, of_columns)
+    return _added(of_rows, more[:1]), ops.transpose(_added(of_columns, more[1:]))
+
+
+def _steps(vectors: Any, products: Any) -> Any:
+    """`sum_j W_ij (a_i - b_j)` of vectors a, from the product of W and rows `-2 b, |b|^2, 1`."""
+    return products[:, -1:] * vectors + 0.5 * products[:, :-2]
+
+
+def _added(gradient: Any, more: list[Any]) -> Any:
+    return sum(more, gradient)
+
+
+def _of_tiles(visits: Visits, tiles: Tiles) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Sums of values, counts and gradients, where a tile serves the anchors of both its sides."""
+    zero = ops.zeros((), dtype=visits.rows.table.vectors.dtype)
+
+    def visit(block: Block, carry: Any) -> Any:
+        both = block.columns_at is not None
+        value, count, of_rows, *of_columns = _pulled(visits, block, both)
+        if both:
+            gradient = tiles.add(carry[2], block.at, of_rows)
+            gradient = tiles.add(gradient, block.columns_at, ops.transpose(of_columns[0]))
+        else:
+            gradient = tiles.add(carry[2], block.at, 2.0 * of_rows)
+        return carry[0] + value, carry[1] + count, gradient
+
+    start = ops.zeros_like(tiles.strips.table.vectors)
+    value, count, gradient = visits.each(visit, (zero, zero, start))
+    return value, count, (tiles.joined(gradient),)
+
+
+def _of_rows(visits: Visits, cut: Rows) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Sums of values, counts and gradients, where anchors meet all their partners at once."""
+    zero = ops.zeros((), dtype=visits.rows.table.vectors.dtype)
+    rows, columns = visits.rows.table.vectors, visits.columns.table.vectors
+    both = not visits.symmetric
+    start: tuple[Any, ...] = (zero, zero, ops.zeros_like(rows))
+    if both:
+        start = (*start, ops.transpose(ops.zeros_like(columns)))
+
+    def visit(block: Block, carry: Any) -> Any:
+        value, count, of_rows, *of_columns = _pulled(visits, block, both)
+        own = cut.add(carry[2], block.at, of_rows)
+        sums = carry[0] + value, carry[1] + count, own
+        return (*sums, carry[3] + of_columns[0]) if both else sums
+
+    value, count, own, *others = visits.each(visit, start)
+    if not both:
+        return value, count, (2.0 * own,)
+    turned = ops.transpose(others[0])
+    return value, count, (own + turned,) if visits.alone else (own, turned)

@@ -21,8 +21,8 @@ class Near(NamedTuple):
 
     mask: Callable[[], Any]
     """Booleans `(rows, columns)`, which take time only if they are asked for."""
-    amount: Any
-    """0: there are none; 1: each row has few; 2: some row has many."""
+    many: Any
+    """0: each row has few; 1: some row has many."""
 
 
 class All(NamedTuple):
@@ -32,15 +32,10 @@ class All(NamedTuple):
     """Of the vectors of every pair, `(rows, columns, features)`."""
 
 
-def found(driver: Any, some: Any, mask: Callable[[], Any]) -> Near:
-    """The near pairs under a mask, which is looked at only if there may be some."""
-
-    def counted(_: Any) -> Any:
-        most = ops.amax(ops.count_nonzero(mask(), axis=1))
-        return ops.cast(most > 0, "int32") + ops.cast(most > _FEW, "int32")
-
-    none = ops.zeros((), dtype="int32")
-    return Near(mask, driver.switch(ops.cast(some, "int32"), [lambda _: none, counted], none))
+def found(driver: Any, mask: Callable[[], Any]) -> Near:
+    """The near pairs under a mask."""
+    most = ops.amax(ops.count_nonzero(mask(), axis=1))
+    return Near(mask, ops.cast(most > _FEW, "int32"))
 
 
 def corrected(driver: Any, measure: Name, block: Any, near: Near, rows: Any, columns: Any) -> Any:
@@ -59,12 +54,12 @@ def corrected(driver: Any, measure: Name, block: Any, near: Near, rows: Any, col
     def many(block: Any) -> Any:
         return ops.where(near.mask(), measures.exact_all(driver, measure, rows, columns), block)
 
-    return driver.switch(near.amount, [lambda block: block, few, many], block)
+    return driver.switch(near.many, [few, many], block)
 
 
 def split(
-    driver: Any, weights: Any, near: Near, rows: Any, columns: Any, of_columns: Any
-) -> tuple[Any, Any, Any]:
+    driver: Any, weights: Any, near: Near, rows: Any, columns: Any, both: bool
+) -> tuple[Any, ...]:
     """Take near pairs out of the weights W, and give `sum_j W_ij (a_i - b_j)` of them.
 
     Args:
@@ -73,10 +68,10 @@ def split(
         near: the near pairs.
         rows: the vectors a.
         columns: the vectors b.
-        of_columns: what the gradient of the columns is added to; `None` if it is not wanted.
+        both: whether the gradient of the columns is wanted.
 
     Returns:
-        The other weights, the gradient of the rows and that of the columns.
+        The other weights, the gradient of the rows and, if it is wanted, that of the columns.
     """
 
     def few(carry: Any) -> Any:
@@ -112,6 +107,5 @@ def split(
     def others() -> Any:
         return ops.where(near.mask(), 0.0, weights)
 
-    start = (weights, ops.zeros_like(rows), *([] if of_columns is None else [of_columns]))
-    result = driver.switch(near.amount, [lambda carry: carry, few, many], start)
-    return result if of_columns is not None else (*result, None)
+    start = (weights, ops.zeros_like(rows), *([ops.zeros_like(columns)] if both else []))
+    return tuple(driver.switch(near.many, [few, many], start))

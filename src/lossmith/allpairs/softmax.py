@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
+from lossmith.allpairs.base import TwoEncoderLoss
 from lossmith.allpairs.row import Row
+from lossmith.allpairs.sums import Stage, SummedLoss, in_range
 from lossmith.core import Positive
 from lossmith.core.backend import keras
+from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops
 
 
-class SupervisedContrastive(AllPairsLoss):
+class SupervisedContrastive(SummedLoss):
     """Supervised contrastive loss: every item against all others of its batch.
 
     With `s_ij` the cosine similarity of embeddings i and j over `temperature`, P(i) the other items
@@ -62,8 +64,44 @@ class SupervisedContrastive(AllPairsLoss):
         value = row.others.logsumexp(logits) - attraction
         return ops.where(exists > 0, value, 0.0), exists
 
+    def stages(self) -> tuple[Stage, ...]:
+        """Partition, attraction and number of positives."""
+        return (Stage(3, self._sums),) if in_range(2.0 / self.temperature) else ()
 
-class NtXent(AllPairsLoss):
+    def _sums(self, block: Any, row: Row) -> tuple[Any, ...]:
+        share = _share(block, self.temperature)
+        attraction = share if self.inside else block / self.temperature
+        chosen = row.positives.chosen
+        return (
+            row.others.chosen(share, 0.0),
+            chosen(attraction, 0.0),
+            chosen(ops.ones_like(block), 0.0),
+        )
+
+    def cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Partition less attraction, for the anchors that have a positive."""
+        partition, attraction, number = sums
+        exists = number > 0
+        mean = divide_or_zero(attraction, number)
+        if self.inside:
+            value = ops.log(ops.where(exists, partition / ops.where(exists, mean, 1.0), 1.0))
+        else:
+            value = ops.log(ops.where(exists, partition, 1.0)) + 1.0 / self.temperature - mean
+        counts = ops.cast(exists, partition.dtype)
+        scale = counts / self.temperature
+        pull = divide_or_zero(scale, attraction if self.inside else number)
+        return ops.where(exists, value, 0.0), counts, (divide_or_zero(scale, partition), pull)
+
+    def pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
+        """The share of a partner in the partition, less that in the attraction."""
+        push, pull = factors
+        share = _share(block, self.temperature)
+        of_partition = push * share
+        of_attraction = pull * share if self.inside else pull
+        return row.select(of_partition - of_attraction, of_partition)
+
+
+class NtXent(SummedLoss):
     """Normalised temperature-scaled cross entropy: each positive against the negatives.
 
     With `s_ij` the cosine similarity of i and j over `temperature`, for every positive pair (i, p):
@@ -105,6 +143,35 @@ class NtXent(AllPairsLoss):
         logits = block / self.temperature
         negatives = row.negatives.logsumexp(logits)
         return row.positives.sum(ops.softplus(negatives[:, None] - logits)), row.positives.count()
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The partition over the negatives; then costs, shares and number of the positives."""
+        if not in_range(2.0 / self.temperature):
+            return ()
+        return Stage(1, self._partition), Stage(3, self._positives, of_positives=True)
+
+    def _partition(self, block: Any, row: Row) -> tuple[Any]:
+        return (row.negatives.chosen(_share(block, self.temperature), 0.0),)
+
+    def _positives(self, block: Any, row: Row, partition: Any) -> tuple[Any, ...]:
+        share = _share(block, self.temperature)
+        cost, wrong = ops.log1p(partition / share), partition / (partition + share)
+        return tuple(
+            row.positives.chosen(each, 0.0) for each in (cost, wrong, ops.ones_like(block))
+        )
+
+    def cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+        """The sum over the positive pairs of an anchor, and their number."""
+        partition, costs, wrong, number = sums
+        push = divide_or_zero(wrong / self.temperature, partition)
+        return costs, number, (push, partition)
+
+    def pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
+        """How wrong a positive is, and the share of a negative in how wrong all of them are."""
+        push, partition = factors
+        share = _share(block, self.temperature)
+        pull = partition / ((partition + share) * self.temperature)
+        return row.select(-pull, push * share)
 
 
 class Clip(TwoEncoderLoss):
@@ -184,6 +251,11 @@ def _cross_entropy(logits: Any, row: Row) -> tuple[Any, Any]:
     exists = row.positives.any()
     value = row.others.logsumexp(logits) - row.positives.mean(logits)
     return ops.where(exists > 0, value, 0.0), exists
+
+
+def _share(similarity: Any, temperature: Any) -> Any:
+    """What a partner adds to a partition, of which the largest possible is 1."""
+    return ops.exp((similarity - 1.0) / temperature)
 
 
 supervised_contrastive = SupervisedContrastive()

@@ -1,12 +1,14 @@
 """The triplet loss: every positive of an anchor against its negatives."""
 
+import functools
 from typing import Any, Literal
 
-from lossmith.allpairs import engine, violations
+from lossmith.allpairs import engine, extremes, violations
 from lossmith.allpairs.base import AllPairsLoss
 from lossmith.allpairs.measures import Name
+from lossmith.allpairs.pairs import Pairs
 from lossmith.allpairs.row import Group, Row
-from lossmith.core import Positive
+from lossmith.core import Positive, tracing
 from lossmith.core.backend import keras
 from lossmith.core.numerics import hinge
 
@@ -68,6 +70,14 @@ class Triplet(AllPairsLoss):
             value = hinge(row.positives.max(block) - row.negatives.min(block) + self.margin)
             return value, row.positives.any() * row.negatives.any()
         return self._with_slope(block, row)[:2]
+
+    def evaluate_pairs(self, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
+        """The value, and the gradients of both sides if they are wanted; what drivers call."""
+        by_rows = functools.partial(super().evaluate_pairs, pairs, gradient)
+        if self.mining != "hardest" or not engine.in_tiles(pairs):
+            return by_rows()
+        loss = tracing.cast(self, pairs.rows.vectors.dtype)
+        return extremes.of_hardest_triplets(loss, pairs, gradient, by_rows)
 
     def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
         """The weighted sums of values and of counts, and the slope of the first."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.row import Row
+from lossmith.allpairs.sums import Stage, SummedLoss, in_range
 from lossmith.core import Fraction, NonNegative, Positive
 from lossmith.core.backend import keras
 from lossmith.core.numerics import hinge
@@ -51,7 +52,7 @@ class Siglip(TwoEncoderLoss):
         return value, ops.ones_like(value)
 
 
-class MultiSimilarity(AllPairsLoss):
+class MultiSimilarity(SummedLoss):
     """Multi-similarity loss: soft maxima over the informative positives and negatives.
 
     With `s_ij` the cosine similarity, for every anchor i:
@@ -105,6 +106,31 @@ class MultiSimilarity(AllPairsLoss):
         pull = ops.softplus(positives.logsumexp(self.alpha * (self.base - block))) / self.alpha
         push = ops.softplus(negatives.logsumexp(self.beta * (block - self.base))) / self.beta
         return pull + push, ops.ones_like(pull)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The sums below the soft maxima, if no pair is left out."""
+        furthest = 1.0 + abs(self.base)
+        usable = self.epsilon is None and in_range(self.alpha * furthest, self.beta * furthest)
+        return (Stage(2, self._sums),) if usable else ()
+
+    def _sums(self, block: Any, row: Row) -> tuple[Any, ...]:
+        pull, push = self._exponentials(block)
+        return row.positives.chosen(pull, 0.0), row.negatives.chosen(push, 0.0)
+
+    def cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Both soft maxima."""
+        pull, push = sums
+        value = ops.log1p(pull) / self.alpha + ops.log1p(push) / self.beta
+        return value, ops.ones_like(value), (1.0 / (1.0 + pull), 1.0 / (1.0 + push))
+
+    def pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
+        """The share of a partner in the soft maximum of its kind."""
+        pull, push = self._exponentials(block)
+        return row.select(-factors[0] * pull, factors[1] * push)
+
+    def _exponentials(self, block: Any) -> tuple[Any, Any]:
+        away = block - self.base
+        return ops.exp(-self.alpha * away), ops.exp(self.beta * away)
 
 
 class Circle(AllPairsLoss):

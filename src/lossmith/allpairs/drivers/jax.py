@@ -12,16 +12,13 @@ from lossmith.core import tracing
 
 _FEW_BOUNDS = 128
 _TOGETHER = 8
+EDGES = (512, 1024)
+"""Of square tiles, of batches of less than 4096 items and of larger ones."""
 
 
 def product(a: Any, b: Any) -> Any:
     """The matrix product in the full precision of its operands."""
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
-
-
-def add_product(total: Any, a: Any, b: Any) -> Any:
-    """`total + a @ b`."""
-    return total + product(a, b)
 
 
 def loop(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
@@ -50,6 +47,16 @@ def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
     return lax.dynamic_update_slice_in_dim(array, rows, start, 0)
 
 
+def take_strip(strips: Any, i: Any) -> Any:
+    """One of some arrays of equal shape, `(strips, ...)`."""
+    return lax.dynamic_index_in_dim(strips, i, keepdims=False)
+
+
+def put_strip(strips: Any, i: Any, rows: Any) -> Any:
+    """Replace one of some arrays of equal shape."""
+    return lax.dynamic_update_index_in_dim(strips, rows, i, 0)
+
+
 def put_entries(array: Any, columns: Any, values: Any) -> Any:
     """Replace some entries in each row, `(rows, entries)`."""
     return array.at[jnp.arange(array.shape[0])[:, None], columns].set(values)
@@ -63,6 +70,14 @@ def add_entries(array: Any, columns: Any, values: Any) -> Any:
 def largest(array: Any, number: int) -> tuple[Any, Any]:
     """The largest entries of each row in falling order, and their columns."""
     return lax.top_k(array, number)
+
+
+def largest_along(array: Any, axis: int) -> tuple[Any, Any]:
+    """The largest entries along an axis, and the first places where they are."""
+    most = jnp.max(array, axis=axis, keepdims=True)
+    places = jnp.expand_dims(jnp.arange(array.shape[axis]), 1 - axis)
+    first = jnp.min(jnp.where(array == most, places, array.shape[axis] - 1), axis=axis)
+    return jnp.squeeze(most, axis), first.astype("int32")
 
 
 def place(bounds: Any, block: Any) -> Any:

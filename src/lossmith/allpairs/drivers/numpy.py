@@ -10,15 +10,13 @@ from lossmith.allpairs.drivers.eager import switch as switch
 from lossmith.allpairs.drivers.eager import take_rows as take_rows
 from lossmith.allpairs.search import by_halving
 
+EDGES = (512, 1024)
+"""Of square tiles, of batches of less than 4096 items and of larger ones."""
+
 
 def product(a: Any, b: Any) -> Any:
     """The matrix product."""
     return a @ b
-
-
-def add_product(total: Any, a: Any, b: Any) -> Any:
-    """`total + a @ b`."""
-    return total + a @ b
 
 
 def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
@@ -30,6 +28,18 @@ def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
     """Replace the rows from `start` on."""
     array = array.copy()
     array[start : start + len(offsets)] = rows
+    return array
+
+
+def take_strip(strips: Any, i: Any) -> Any:
+    """One of some arrays of equal shape, `(strips, ...)`."""
+    return strips[i]
+
+
+def put_strip(strips: Any, i: Any, rows: Any) -> Any:
+    """Replace one of some arrays of equal shape."""
+    array = strips.copy()
+    array[i] = rows
     return array
 
 
@@ -51,6 +61,11 @@ def largest(array: Any, number: int) -> tuple[Any, Any]:
     """The largest entries of each row in falling order, and their columns."""
     columns = np.argsort(-array, axis=1)[:, :number]
     return np.take_along_axis(array, columns, axis=1), columns
+
+
+def largest_along(array: Any, axis: int) -> tuple[Any, Any]:
+    """The largest entries along an axis, and the first places where they are."""
+    return array.max(axis=axis), array.argmax(axis=axis).astype("int32")
 
 
 def place(bounds: Any, block: Any) -> Any:

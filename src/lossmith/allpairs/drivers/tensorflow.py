@@ -12,15 +12,13 @@ import tensorflow as tf
 from lossmith.allpairs.search import by_halving
 from lossmith.core import backend
 
+EDGES = (512, 1024)
+"""Of square tiles, of batches of less than 4096 items and of larger ones."""
+
 
 def product(a: Any, b: Any) -> Any:
     """The matrix product in the full precision of its operands."""
     return tf.matmul(a, b)
-
-
-def add_product(total: Any, a: Any, b: Any) -> Any:
-    """`total + a @ b`."""
-    return total + tf.matmul(a, b)
 
 
 def loop(count: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
@@ -54,6 +52,16 @@ def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
     return tf.tensor_scatter_nd_update(array, (start + offsets)[:, None], rows)
 
 
+def take_strip(strips: Any, i: Any) -> Any:
+    """One of some arrays of equal shape, `(strips, ...)`."""
+    return tf.gather(strips, i)
+
+
+def put_strip(strips: Any, i: Any, rows: Any) -> Any:
+    """Replace one of some arrays of equal shape."""
+    return tf.tensor_scatter_nd_update(strips, [[i]], rows[None])
+
+
 def put_entries(array: Any, columns: Any, values: Any) -> Any:
     """Replace some entries in each row, `(rows, entries)`."""
     return tf.tensor_scatter_nd_update(array, _places(columns), values)
@@ -77,6 +85,15 @@ def largest(array: Any, number: int) -> tuple[Any, Any]:
     padded = tf.pad(array, [(0, 0), (0, number)], constant_values=array.dtype.min)
     values, places = tf.math.top_k(padded, number)
     return values, tf.minimum(places, columns - 1)
+
+
+def largest_along(array: Any, axis: int) -> tuple[Any, Any]:
+    """The largest entries along an axis, and the first places where they are."""
+    most = tf.reduce_max(array, axis=axis, keepdims=True)
+    number = tf.shape(array)[axis]
+    places = tf.expand_dims(tf.range(number), 1 - axis)
+    first = tf.reduce_min(tf.where(array == most, places, number - 1), axis=axis)
+    return tf.squeeze(most, axis), first
 
 
 def place(bounds: Any, block: Any) -> Any:

@@ -7,7 +7,7 @@ import os
 import threading
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,16 +25,13 @@ _losses: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 """The losses that compiled steps refer to by number."""
 _numbers = itertools.count()
 _state = threading.local()
+EDGES = (512, 512)
+"""Of square tiles, of batches of less than 4096 items and of larger ones."""
 
 
 def product(a: Any, b: Any) -> Any:
     """The matrix product in the full precision of its operands."""
     return a @ b
-
-
-def add_product(total: Any, a: Any, b: Any) -> Any:
-    """`total + a @ b`, in place."""
-    return total.addmm_(a, b)
 
 
 def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
@@ -47,6 +44,17 @@ def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
     """Replace the rows from `start` on, in place."""
     array[start : start + len(offsets)] = rows
     return array
+
+
+def take_strip(strips: Any, i: Any) -> Any:
+    """One of some arrays of equal shape, `(strips, ...)`."""
+    return strips[i]
+
+
+def put_strip(strips: Any, i: Any, rows: Any) -> Any:
+    """Replace one of some arrays of equal shape, in place."""
+    strips[i] = rows
+    return strips
 
 
 def put_entries(array: Any, columns: Any, values: Any) -> Any:
@@ -62,6 +70,12 @@ def add_entries(array: Any, columns: Any, values: Any) -> Any:
 def largest(array: Any, number: int) -> tuple[Any, Any]:
     """The largest entries of each row in falling order, and their columns."""
     return torch.topk(array, number)
+
+
+def largest_along(array: Any, axis: int) -> tuple[Any, Any]:
+    """The largest entries along an axis, and the first places where they are."""
+    most, places = torch.max(array, dim=axis)
+    return most, places.int()
 
 
 def place(bounds: Any, block: Any) -> Any:
@@ -108,6 +122,15 @@ def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tu
     if torch.compiler.is_compiling():
         slope, (value, extra) = torch.func.grad_and_value(formula, has_aux=True)(block)
         return value, extra, slope
+    if getattr(_state, "compiling", False):
+        stream = torch.cuda.current_stream(block.device) if block.is_cuda else None
+        return _runner(os.getpid()).submit(_differentiate_on, stream, formula, block).result()
+    return _differentiate(formula, block)
+
+
+def _differentiate(
+    formula: Callable[[Any], tuple[Any, Any]], block: Tensor
+) -> tuple[Any, Any, Any]:
     with torch.enable_grad():
         leaf = block.detach().requires_grad_()
         value, extra = formula(leaf)
@@ -115,6 +138,21 @@ def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tu
             torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
         )
     return value.detach(), extra.detach(), torch.zeros_like(block) if slope is None else slope
+
+
+@functools.cache
+def _runner(process: int) -> ThreadPoolExecutor:
+    """Runs autograd inside of the operator, where it records nothing in the operator's thread.
+
+    Threads do not outlive a fork, so every process has its own.
+    """
+    return ThreadPoolExecutor(1, "lossmith")
+
+
+def _differentiate_on(stream: Any, *args: Any) -> Any:
+    """On the stream that the caller waits for; a thread has another one by default."""
+    with torch.cuda.stream(stream) if stream else contextlib.nullcontext():
+        return _differentiate(*args)
 
 
 def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
@@ -177,19 +215,14 @@ def enlist(loss: Any) -> int:
     return number
 
 
-@functools.cache
-def _runner(process: int) -> ThreadPoolExecutor:
-    """Runs the operator: below it autograd records nothing, in a thread of its own it does.
-
-    Threads do not outlive a fork, so every process has its own.
-    """
-    return ThreadPoolExecutor(1, "lossmith", initializer=lambda: setattr(_state, "compiling", True))
-
-
-def _evaluate_on(stream: Any, loss: Any, pairs: Pairs, gradient: bool) -> Any:
-    """Evaluate on the stream that the caller waits for; a thread has another one by default."""
-    with torch.cuda.stream(stream) if stream else contextlib.nullcontext():
-        return loss.evaluate_pairs(pairs, gradient)
+@contextlib.contextmanager
+def _compiling() -> Iterator[None]:
+    """What is worth it is compiled: the caller is a compiled step."""
+    _state.compiling = True
+    try:
+        yield
+    finally:
+        _state.compiling = False
 
 
 @torch.library.custom_op("lossmith::all_pairs", mutates_args=())
@@ -206,9 +239,8 @@ def _operator(
     """The value of a loss and its gradients; empty where none is wanted."""
     pairs = Pairs.of(rows, columns, row_labels, row_weights, column_labels, column_weights)
     pairs = pairs.with_vectors(tuple(each.detach() for each in pairs.vectors()))
-    stream = torch.cuda.current_stream(rows.device) if rows.is_cuda else None
-    work = _runner(os.getpid()).submit(_evaluate_on, stream, _losses[loss], pairs, gradient)
-    value, gradients = work.result()
+    with _compiling():
+        value, gradients = _losses[loss].evaluate_pairs(pairs, gradient)
     empty = [rows.new_empty(0) for _ in range(2 - len(gradients))]
     return value.detach(), *gradients, *empty
 

@@ -1,0 +1,131 @@
+"""The furthest positive and the nearest negative of every anchor, and the triplets they make.
+
+Every pair is visited once, from both its sides, and only what is chosen has its difference
+computed, for the value and for a gradient that touches three items of each anchor.
+"""
+
+from typing import Any, NamedTuple
+
+from lossmith.allpairs import engine, measures
+from lossmith.allpairs.blocks import Block, Tiles
+from lossmith.allpairs.engine import driver
+from lossmith.allpairs.pairs import Pairs
+from lossmith.allpairs.row import LOWEST, Row
+from lossmith.core.backend import keras
+from lossmith.core.numerics import hinge
+from lossmith.core.reduction import divide_or_zero
+
+ops = keras.ops
+
+
+class Chosen(NamedTuple):
+    """A partner of every anchor."""
+
+    score: Any
+    """Its squared distance, or less that, so that it is the largest; `LOWEST` if there is none."""
+    index: Any
+    """Where it is in the batch."""
+
+
+def of_hardest_triplets(
+    loss: Any, pairs: Pairs, gradient: bool, by_rows: Any
+) -> tuple[Any, tuple[Any, ...]]:
+    """The value and the gradient of the triplets of each anchor's hardest partners.
+
+    Args:
+        loss: its `margin` and `measure` are used.
+        pairs: a batch with itself.
+        gradient: whether it is wanted.
+        by_rows: computes the same where a chosen pair is so near that another may be nearer.
+    """
+    tiles = engine.tiles_of(loss, pairs)
+    positive, negative = (Chosen(*map(tiles.joined, each)) for each in _hardest(loss, tiles))
+    items = pairs.rows
+    norms = tiles.joined(tiles.strips.table.norms)
+    exist = ops.logical_and(_exists(positive), _exists(negative))
+    near = [
+        ops.abs(each.score) <= measures.NEAR * (norms + ops.take(norms, each.index))
+        for each in (positive, negative)
+    ]
+    some = ops.any(ops.logical_and(exist, ops.logical_or(*near)))
+
+    def chosen(_: Any) -> Any:
+        counts = ops.cast(exist, items.vectors.dtype)
+        counts = counts if items.weights is None else items.weights * counts
+        return _triplets(loss, items.vectors, positive.index, negative.index, counts, gradient)
+
+    def all_pairs(_: Any) -> Any:
+        value, gradients = by_rows()
+        return value, *gradients
+
+    value, *gradients = driver.switch(ops.cast(some, "int32"), [chosen, all_pairs], some)
+    return value, tuple(gradients)
+
+
+def _exists(chosen: Chosen) -> Any:
+    return chosen.score > 0.5 * LOWEST
+
+
+def _triplets(
+    loss: Any, vectors: Any, positive: Any, negative: Any, counts: Any, gradient: bool
+) -> tuple[Any, ...]:
+    steps = [vectors - ops.take(vectors, each, axis=0) for each in (positive, negative)]
+    near, far = (measures.exact(loss.measure, each) for each in steps)
+    excess = near - far + loss.margin
+    count = ops.sum(counts)
+    value = divide_or_zero(ops.sum(counts * hinge(excess)), count)
+    if not gradient:
+        return (value,)
+    active = counts * ops.cast(excess > 0, counts.dtype) * divide_or_zero(1.0, count)
+    pulls = [measures.pull(loss.measure, active, each)[:, None] for each in (near, far)]
+    attraction, repulsion = (pull * step for pull, step in zip(pulls, steps, strict=True))
+    total = driver.scatter_rows(attraction - repulsion, positive, -attraction)
+    return value, driver.scatter_rows(total, negative, repulsion)
+
+
+def _hardest(loss: Any, tiles: Tiles) -> tuple[Chosen, Chosen]:
+    """Furthest positives and nearest negatives, in strips."""
+
+    def visit(block: Block, carry: Any) -> Any:
+        rows, columns = block.rows.table, block.columns.table
+        product = driver.product(rows.as_row, ops.transpose(columns.as_column))
+        compute = driver.compiled(_hardest_of, loss, product)
+        of_rows, of_columns = compute(product, *engine.compared(block))
+        at = block.at if block.columns_at is None else block.columns_at
+        edge = ops.shape(product)[0]
+        carry = _better(tiles, carry, block.at, of_rows, at * edge)
+        if block.columns_at is None:
+            return carry
+        return _better(tiles, carry, at, of_columns, block.at * edge)
+
+    lowest = ops.full_like(tiles.strips.table.norms, LOWEST)
+    nobody = ops.zeros_like(lowest, dtype="int32")
+    carry = tiles.each(visit, (lowest, nobody, ops.copy(lowest), ops.copy(nobody)))
+    return Chosen(*carry[:2]), Chosen(*carry[2:])
+
+
+def _better(tiles: Tiles, carry: Any, at: Any, found: Any, start: Any) -> Any:
+    """The better of what a strip of anchors had and what it has found in items from `start` on."""
+    result: tuple[Any, ...] = ()
+    for score, index, new, where in zip(
+        carry[::2], carry[1::2], found[::2], found[1::2], strict=True
+    ):
+        known = tiles.take(score, at)
+        better = new > known
+        index = tiles.put(index, at, ops.where(better, start + where, tiles.take(index, at)))
+        result = (*result, tiles.put(score, at, ops.where(better, new, known)), index)
+    return result
+
+
+def _hardest_of(product: Any, *compared: Any) -> tuple[Any, Any]:
+    """The hardest partners that the anchors on both sides of a tile have in it."""
+    row = engine.row_of(None, *compared)
+    return _largest(product, row, 1), _largest(product, row, 0)
+
+
+def _largest(product: Any, row: Row, axis: int) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = ()
+    for scores in (row.positives.chosen(product, LOWEST), row.negatives.chosen(-product, LOWEST)):
+        most, where = driver.largest_along(scores, axis)
+        found = (*found, most, where)
+    return found

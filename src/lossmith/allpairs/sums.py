@@ -1,0 +1,174 @@
+"""Losses whose anchors need nothing of their partners but sums.
+
+They visit every pair of a batch once for each stage of sums and once for the gradient: a tile
+serves the anchors of both its sides, and what a pair pulls at both of them is one product.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from lossmith.allpairs import engine
+from lossmith.allpairs.base import AllPairsLoss
+from lossmith.allpairs.blocks import Block, Tiles
+from lossmith.allpairs.engine import driver
+from lossmith.allpairs.pairs import Pairs, Side
+from lossmith.allpairs.row import Row
+from lossmith.core import tracing
+from lossmith.core.backend import keras
+from lossmith.core.reduction import divide_or_zero
+
+ops = keras.ops
+_LARGEST_EXPONENT = 75.0
+"""Float32 holds the exponential of this number, and the sum of a million of them."""
+
+
+class Stage(NamedTuple):
+    """Sums over the partners of every anchor."""
+
+    number: int
+    """How many sums."""
+    entries: Callable[..., tuple[Any, ...]]
+    """`(block, row, *sums)` to what each pair adds to the sums of its anchor.
+
+    The sums are those of earlier stages, and broadcast against the block, whose anchors may be on
+    either of its sides.
+    """
+    of_positives: bool = False
+    """Whether only positives add something: tiles in which no class meets itself are passed by."""
+
+
+class SummedLoss(AllPairsLoss, package="lossmith.allpairs"):
+    """A loss over all pairs that also knows itself as sums, which large batches are computed by."""
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The sums that are to be known; none where they could leave the range of numbers."""
+        raise NotImplementedError
+
+    def cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+        """What each anchor costs, how much it counts, and the factors of its pairs' slopes."""
+        raise NotImplementedError
+
+    def pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
+        """The slope of what an anchor costs in each of its pairs."""
+        raise NotImplementedError
+
+    def evaluate_pairs(self, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
+        """The value, and the gradients of both sides if they are wanted; what drivers call."""
+        if tracing.is_traced(self) or not engine.in_tiles(pairs) or not self.stages():
+            return super().evaluate_pairs(pairs, gradient)
+        return _evaluate(self, pairs, gradient)
+
+
+def in_range(*exponents: float) -> bool:
+    """Whether sums of exponentials can be taken without looking for the largest of them first."""
+    return all(abs(each) <= _LARGEST_EXPONENT for each in exponents)
+
+
+def _evaluate(loss: SummedLoss, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
+    order = _order(pairs.rows) if any(each.of_positives for each in loss.stages()) else None
+    rows = pairs.rows if order is None else _reordered(pairs.rows, order)
+    tiles = engine.tiles_of(loss, Pairs(rows))
+    sums: tuple[Any, ...] = ()
+    for index in range(len(loss.stages())):
+        sums = (*sums, *_gathered(loss, tiles, index, sums))
+    values, counts, factors = loss.cost(*sums)
+    weights = tiles.strips.weights
+    weights = ops.ones_like(values) if weights is None else weights
+    value, count = ops.sum(weights * values), ops.sum(weights * counts)
+    value = divide_or_zero(value, count)
+    if not gradient:
+        return value, ()
+    pulled = tiles.joined(_pulled(loss, tiles, factors)) * divide_or_zero(1.0, count)
+    return value, (pulled if order is None else ops.take(pulled, ops.argsort(order), axis=0),)
+
+
+def _order(items: Side) -> Any:
+    """The items class by class; `None` where an item has several labels."""
+    return ops.argsort(items.labels) if len(items.labels.shape) == 1 else None
+
+
+def _reordered(items: Side, order: Any) -> Side:
+    return Side(*(None if each is None else ops.take(each, order, axis=0) for each in items))
+
+
+def _gathered(
+    loss: SummedLoss, tiles: Tiles, index: int, known: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """The sums of a stage, of all anchors."""
+    stage = loss.stages()[index]
+
+    def add(block: Block, carry: Any) -> Any:
+        product = _product(block)
+        compute = driver.compiled(_sums, loss, product)
+        of_rows, of_columns = compute(loss, index, product, *_sides(tiles, block, known))
+        carry = _added(tiles, carry, block.at, of_rows)
+        if block.columns_at is None:
+            return carry
+        return _added(tiles, carry, block.columns_at, of_columns)
+
+    def visit(block: Block, carry: Any) -> Any:
+        if not stage.of_positives or block.columns_at is None or len(block.rows.labels.shape) > 1:
+            return add(block, carry)
+        meet = block.rows.labels[-1] >= block.columns.labels[0]
+        branches = [lambda carry: carry, lambda carry: add(block, carry)]
+        return driver.switch(ops.cast(meet, "int32"), branches, carry)
+
+    zeros = ops.zeros_like(tiles.strips.table.vectors[..., 0])
+    return tuple(tiles.each(visit, tuple(ops.copy(zeros) for _ in range(stage.number))))
+
+
+def _added(tiles: Tiles, carry: Any, at: Any, new: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(tiles.add(total, at, each) for total, each in zip(carry, new, strict=True))
+
+
+def _pulled(loss: SummedLoss, tiles: Tiles, factors: tuple[Any, ...]) -> Any:
+    """The gradient of the sum of all anchors' costs, in strips."""
+
+    def visit(block: Block, total: Any) -> Any:
+        product = _product(block)
+        compute = driver.compiled(_slopes, loss, product)
+        slope = compute(loss, product, *_sides(tiles, block, factors))
+        of_rows = driver.product(slope, block.columns.table.vectors)
+        total = tiles.add(total, block.at, of_rows)
+        if block.columns_at is None:
+            return total
+        of_columns = driver.product(ops.transpose(slope), block.rows.table.vectors)
+        return tiles.add(total, block.columns_at, of_columns)
+
+    return tiles.each(visit, ops.zeros_like(tiles.strips.table.vectors))
+
+
+def _product(block: Block) -> Any:
+    return driver.product(block.rows.table.vectors, ops.transpose(block.columns.table.vectors))
+
+
+def _sides(tiles: Tiles, block: Block, known: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What is known of the anchors on either side of a tile, and what the pairs are."""
+    at = block.at if block.columns_at is None else block.columns_at
+    rows = tuple(tiles.take(each, block.at)[:, None] for each in known)
+    columns = tuple(tiles.take(each, at)[None, :] for each in known)
+    return rows, columns, block.rows.weights, *engine.compared(block)
+
+
+def _sums(
+    loss: SummedLoss, index: int, block: Any, rows: Any, columns: Any, weights: Any, *compared: Any
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The sums of the anchors on both sides of a tile over the partners in it."""
+    row, entries = engine.row_of(None, *compared), loss.stages()[index].entries
+    of_rows, of_columns = entries(block, row, *rows), entries(block, row, *columns)
+    if weights is not None:
+        of_rows = tuple(row.weighed(each) for each in of_rows)
+        of_columns = tuple(weights[:, None] * each for each in of_columns)
+    return (
+        tuple(ops.sum(each, axis=1) for each in of_rows),
+        tuple(ops.sum(each, axis=0) for each in of_columns),
+    )
+
+
+def _slopes(
+    loss: SummedLoss, block: Any, rows: Any, columns: Any, weights: Any, *compared: Any
+) -> Any:
+    """How both anchors of each pair pull at it."""
+    row = engine.row_of(None, *compared)
+    slope = loss.pair_slope(block, row, *rows) + loss.pair_slope(block, row, *columns)
+    return slope if weights is None else row.weighed(weights[:, None] * slope)

@@ -1,0 +1,119 @@
+"""Batches that are visited in tiles: as rows give it, at the edges of what sums can hold."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from contract import allpairs_oracles as oracles
+from gradients import double_precision, finite_differences, forget_compiled, value_and_gradient
+from keras import ops
+
+import lossmith as ls
+from lossmith.allpairs import engine
+
+L = ls.losses
+HARDEST = [
+    L.triplet(mining="hardest", distance=each, margin=1.0)
+    for each in ("euclidean", "squared_euclidean", "cosine")
+]
+LOSSES = [
+    L.supervised_contrastive,
+    L.supervised_contrastive(inside=True),
+    L.nt_xent,
+    L.multi_similarity(epsilon=None),
+    L.all_pairs_contrastive(average="active"),
+    *HARDEST,
+]
+pytestmark = pytest.mark.usefixtures("small_blocks")
+
+
+@contextmanager
+def by_rows() -> Iterator[None]:
+    """No batch is large enough for tiles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_FEWEST_ITEMS", 10**9)
+        forget_compiled()
+        yield
+    forget_compiled()
+
+
+def batch(items: int = 8) -> np.ndarray:
+    return np.random.default_rng(items).normal(size=(items, 5)).astype("float32")
+
+
+def check(loss, labels, embeddings, weights=None):
+    """Value and gradient are those of the loops."""
+    oracle, options = getattr(oracles, loss.default_name), dict(loss.hyperparameters)
+    value, gradient = value_and_gradient(lambda p: loss(labels, p, weights), embeddings)
+    exact = embeddings.astype(float)
+    expected = oracle(labels, exact, weights, **options)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+    slope = finite_differences(lambda p: oracle(labels, p, weights, **options), exact)
+    np.testing.assert_allclose(gradient, slope, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_any_classes_and_weights(loss):
+    weights = np.array([1, 2, 0, 0.5, 1, 3, 0, 1], "float32")
+    for labels in (np.array([0, 1, 0, 2, 1, 0, 3, 1]), np.zeros(8, int), np.arange(8)):
+        check(loss, labels, batch(), weights)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_strips_that_are_full(loss):
+    check(loss, np.arange(6) % 3, batch(6))
+
+
+@pytest.mark.parametrize("loss", [L.nt_xent, HARDEST[0]], ids=repr)
+def test_several_labels_per_item(loss):
+    check(loss, np.random.default_rng(0).integers(0, 2, (8, 3)), batch())
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        L.supervised_contrastive(temperature=0.005),
+        L.nt_xent(temperature=0.005),
+        L.multi_similarity(epsilon=None, beta=400.0),
+    ],
+    ids=repr,
+)
+def test_exponentials_out_of_range_are_summed_from_the_largest(loss):
+    assert not loss.stages()
+    ids, embeddings = np.arange(8) % 3, batch()
+    value, gradient = value_and_gradient(lambda p: loss(ids, p), embeddings)
+    oracle, options = getattr(oracles, loss.default_name), dict(loss.hyperparameters)
+    expected = oracle(ids, embeddings.astype(float), None, **options)
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("loss", HARDEST, ids=repr)
+def test_near_duplicates_are_told_apart(loss):
+    """Which of some near negatives is nearest shows only in their differences."""
+    rng = np.random.default_rng(3)
+    base = rng.normal(size=(1, 5)) + 4.0
+    embeddings = (base + 1e-4 * rng.normal(size=(8, 5))).astype("float32")
+    ids = np.arange(8) % 3
+    loss = loss(margin=1e-3)
+    value, gradient = value_and_gradient(lambda p: loss(ids, p), embeddings)
+    with double_precision():
+        exact = ops.convert_to_tensor(embeddings.astype("float64"))
+        with by_rows():
+            expected = value_and_gradient(lambda p: loss(ids, p), exact)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-4)
+    largest = np.abs(expected[1]).max()
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-2, atol=1e-2 * largest)
+
+
+def test_near_positives_that_are_not_the_furthest():
+    embeddings = np.repeat(batch(4), 2, axis=0)
+    embeddings[::2] += 1e-5
+    embeddings[-1] += 1.0
+    ids = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    loss = L.triplet(mining="hardest", margin=1.0)
+    expected = oracles.triplet(ids, embeddings.astype(float), None, **dict(loss.hyperparameters))
+    value, gradient = value_and_gradient(lambda p: loss(ids, p), embeddings)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    assert np.isfinite(gradient).all()
