@@ -93,22 +93,30 @@ DENSE: dict[str, Loss] = {
 """All triplets have none: their cube has B^3 entries."""
 
 
-def two_products(embeddings: Any) -> Callable[[], Any]:
-    """A step of `S = E E^T` and `S E`, compiled: what value and gradient need at the least."""
+def two_products(embeddings: Any) -> dict[str, Callable[[], Any]]:
+    """Steps of `S = E E^T` and `S E` in each mode: what value and gradient need at the least."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
 
         vectors = jax.numpy.asarray(embeddings)
         compiled = jax.jit(lambda e: (e @ e.T) @ e)
-        return lambda: jax.block_until_ready(compiled(vectors))
+        return {"jit": lambda: jax.block_until_ready(compiled(vectors))}
     if backend == "tensorflow":
         import tensorflow as tf
 
         tensor = tf.constant(embeddings)
-        graph = tf.function(lambda e: tf.matmul(tf.matmul(e, e, transpose_b=True), e))
-        return lambda: graph(tensor)
+
+        def products(e: Any) -> Any:
+            return tf.matmul(tf.matmul(e, e, transpose_b=True), e)
+
+        graph, xla = tf.function(products), tf.function(products, jit_compile=True)
+        return {"function": lambda: graph(tensor), "function, XLA": lambda: xla(tensor)}
     import torch
 
     matrix = torch.tensor(embeddings)
-    return lambda: (matrix @ matrix.T) @ matrix
+
+    def step() -> Any:
+        return (matrix @ matrix.T) @ matrix
+
+    return {"eager": step, "compiled": step}

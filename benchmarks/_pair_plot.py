@@ -33,11 +33,11 @@ def _draw(panel: Any, result: dict[str, Any], loss: str) -> None:
     for group in result["groups"]:
         if group["loss"] == loss:
             for case, rounds in group["rounds"].items():
-                over = median(rounds) / median(group["rounds"]["products"])
-                lines.setdefault(case, []).append((group["batch"], over))
+                mode, whose = case.split(": ")
+                if whose != "products":
+                    over = median(rounds) / median(group["rounds"][f"{mode}: products"])
+                    lines.setdefault(case, []).append((group["batch"], over))
     for case, points in lines.items():
-        if case == "products":
-            continue
         style = "o-" if case.endswith("lossmith") else "x:"
         sizes, ratios = zip(*points, strict=True)
         panel.plot(sizes, ratios, style, markersize=4, label=f"{result['backend']} {case}")

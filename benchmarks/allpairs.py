@@ -152,7 +152,7 @@ def _run_here(options: argparse.Namespace, out: Path) -> None:
             cases = _cases(name, batch)
             _check_values(name, cases)
             print(f"{options.backend[0]}, {name}, B = {batch}", file=sys.stderr, flush=True)
-            rounds = measure({**cases, "products": _products(batch)}, effort, clock)
+            rounds = measure({**cases, **_products(batch)}, effort, clock)
             groups.append({"loss": name, "batch": batch, "rounds": rounds})
             out.write_text(json.dumps(result), encoding="utf-8")
 
@@ -191,10 +191,11 @@ def _cases(name: str, size: int) -> dict[str, Any]:
     return cases
 
 
-def _products(size: int) -> Any:
+def _products(size: int) -> dict[str, Any]:
     import _dense
 
-    return _dense.two_products(_batch("contrastive", size)[1])
+    steps = _dense.two_products(_batch("contrastive", size)[1])
+    return {f"{mode}: products": step for mode, step in steps.items()}
 
 
 def _check_values(name: str, cases: dict[str, Any]) -> None:
@@ -227,7 +228,7 @@ def _row(group: dict[str, Any], mode: str) -> list[str]:
     rounds, memory = group["rounds"], group.get("memory", {})
     ours = rounds[f"{mode}: lossmith"]
     row = [group["loss"], str(group["batch"]), mode, f"{median(ours) * 1e3:.3g}"]
-    row.append(_ratio(ours, rounds["products"]))
+    row.append(_ratio(ours, rounds[f"{mode}: products"]))
     for other in OTHERS:
         case = f"{mode}: {other}"
         row.append(_ratio(rounds[case], ours) if case in rounds else "-")

@@ -88,3 +88,26 @@ def test_the_reason_why_nothing_is_learned(loss, name):
     assert f"`{name}` cannot be learned, since its gradient is taken in the embeddings" in message
     assert "lossmith.schedule" in message
     assert "makes all errors cheap" not in message
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize(
+    "loss",
+    [
+        ls.losses.nt_xent,
+        ls.losses.all_pairs_contrastive,
+        ls.losses.triplet(mining="hardest", margin=1.0),
+    ],
+    ids=repr,
+)
+def test_a_formula_that_replaces_another_has_its_own_slope(loss):
+    class Doubled(type(loss)):
+        def anchors(self, block, row):
+            values, counts = super().anchors(block, row)
+            return 2.0 * values, counts
+
+    doubled = Doubled(**loss.hyperparameters)
+    expected = value_and_gradient(lambda p: loss(IDS, p), EMBEDDINGS)
+    value, gradient = value_and_gradient(lambda p: doubled(IDS, p), EMBEDDINGS)
+    np.testing.assert_allclose(value, 2.0 * expected[0], rtol=1e-5)
+    np.testing.assert_allclose(gradient, 2.0 * expected[1], rtol=1e-4, atol=1e-6)

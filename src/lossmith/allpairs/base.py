@@ -75,6 +75,17 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
                 "schedule or sweep them, and remove `learnable`."
             )
         super().__init_subclass__(package, **kwargs)
+        if "anchors" in vars(cls):
+            cls._forget_the_forms_of_another_formula()
+
+    @classmethod
+    def _forget_the_forms_of_another_formula(cls) -> None:
+        """What a base derived by hand from its own `anchors` does not belong to new ones."""
+        bases = [base for base in cls.__mro__[1:] if base is not AllPairsLoss]
+        if any("anchors" in vars(base) for base in bases):
+            for name in ("slope", "evaluate_pairs"):
+                if name not in vars(cls):
+                    setattr(cls, name, getattr(AllPairsLoss, name))
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """What each anchor of a block costs, and how much it counts: `(anchors,)` each.
