@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 import lossmith as ls
 from lossmith.core import registry
 from lossmith.siamese.batches import ClassBatches
-from lossmith.siamese.checkpoints import Checkpoints
+from lossmith.siamese.checkpoints import Checkpoints, Progress
 from lossmith.siamese.settings import TrainingSettings, settings_for
 from lossmith.siamese.trainable_losses import loss_or_centres
 from lossmith.siamese.training import LabelledItems, NoEpochError, ReadingError, Training, train
@@ -146,6 +146,15 @@ def test_a_finished_training_is_not_trained_on(tmp_path: Path) -> None:
     again = trained(small(), tmp_path)
     assert again.progress == first.progress
     assert_same_weights(first, again)
+
+
+def test_a_checkpoint_of_an_encoder_alone_is_refused(tmp_path: Path) -> None:
+    """As they were kept for losses of class ids before the network trained with these itself."""
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    encoder.compile("adam", ls.losses.supervised_contrastive)
+    Checkpoints(tmp_path).save(encoder, Progress({"loss": [0.5], "val_auc": [0.75]}, 2.5))
+    with pytest.raises(ValueError, match=r"model\.keras holds no SiameseNetwork.*another run"):
+        trained(small(), tmp_path)
 
 
 def test_nothing_is_kept_of_an_incomplete_first_epoch(tmp_path: Path) -> None:
