@@ -41,6 +41,18 @@ def fitted(network: Any, epochs: int, initial_epoch: int = 0) -> list[float]:
     return history.history["loss"]
 
 
+@keras.saving.register_keras_serializable("lossmith_tests")
+class Subclassed(keras.Model):
+    """An encoder that does not know the shape of what it gives before it is called."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(4)
+
+    def call(self, inputs: Any) -> Any:
+        return self.dense(inputs)
+
+
 def centres_of(network: Any) -> np.ndarray:
     return ls.get_hyperparameters(network)["centres"]
 
@@ -85,6 +97,28 @@ def test_a_training_goes_on_with_its_centres_and_is_served_without(tmp_path: Pat
     np.testing.assert_allclose(
         loaded.distance(X[:8], X[8:16]), network.distance(X[:8], X[8:16]), rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    "make", [Subclassed, lambda: keras.Sequential([keras.layers.Dense(4)])], ids=["own", "unbuilt"]
+)
+@pytest.mark.parametrize(
+    "loss",
+    [ARC_FACE, ls.losses.CrossBatchMemory(loss=ls.losses.nt_xent, size=40)],
+    ids=["centres", "memory"],
+)
+def test_what_an_encoder_without_a_shape_has_learned_is_saved(
+    make: Any, loss: Any, tmp_path: Path
+) -> None:
+    network = SiameseNetwork(make())
+    network.compile("sgd", loss)
+    fitted(network, 1)
+    network.save(tmp_path / "network.keras")
+    again = keras.models.load_model(tmp_path / "network.keras")
+    kept, found = network.loss_state.get_weights(), again.loss_state.get_weights()
+    for value, expected in zip(found, kept, strict=True):
+        np.testing.assert_array_equal(value, expected)
+    assert len(kept) > 0
 
 
 def test_compiled_again_a_network_keeps_what_an_equal_loss_has_learned() -> None:
@@ -137,6 +171,9 @@ def test_items_have_embeddings_and_pairs_a_distance() -> None:
     np.testing.assert_allclose(embeddings, network.embed(X[:6]), rtol=1e-4, atol=1e-5)
     views = keras.ops.convert_to_numpy(network(X[:6].reshape(3, 2, 6)))
     np.testing.assert_allclose(views, embeddings.reshape(3, 2, 4), rtol=1e-4, atol=1e-5)
+    item = keras.Input((6,))
+    assert network(item).shape == (None, 4)
+    assert network((item, item)).shape == (None,)
     distances = np.linalg.norm(embeddings[:3] - embeddings[3:], axis=1)
     np.testing.assert_allclose(network.distance(X[:3], X[3:6]), distances, rtol=1e-3, atol=1e-4)
     report = network.calibrate(ls.siamese.LabelPairs(X, IDS, batch_size=16))

@@ -103,6 +103,19 @@ def check_items(items: Any, wanted: Sequence[Shape] | None) -> None:
         )
 
 
+def check_embeddings(shape: Sequence[int | None]) -> None:
+    """Refuse what an encoder gives, by its shape, if it is not one vector per item.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if len(shape) != 2:
+        raise ValueError(
+            "SiameseNetwork: the encoder must give one vector per item, shape (N, D); it gives "
+            f"{tuple(shape)}. End it with Flatten, pooling or Dense."
+        )
+
+
 def is_pair(inputs: Any, wanted: Sequence[Shape] | None) -> bool:
     """Whether inputs are two items of an encoder, and not one that has several parts."""
     parts = 1 if wanted is None else len(wanted)

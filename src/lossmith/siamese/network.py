@@ -18,6 +18,7 @@ from lossmith.siamese.inputs import (
     BATCHES,
     batches_of,
     check_data,
+    check_embeddings,
     check_labelled_items,
     checked_pair,
     inputs_and_labels,
@@ -102,7 +103,7 @@ class SiameseNetwork(keras.Model):
         self.loss_state = None
         self._is_of_items = False
         if getattr(encoder, "built", False) and hasattr(encoder, "output_shape"):
-            self._check_embeddings(encoder.output_shape)
+            check_embeddings(encoder.output_shape)
             self.build((encoder.input_shape, encoder.input_shape))
 
     @property
@@ -120,10 +121,10 @@ class SiameseNetwork(keras.Model):
         self._threshold = None if value is None else float(value)
 
     def build(self, input_shape: Any) -> None:
-        """Build the encoder for one of the two inputs."""
-        first, _ = input_shape
+        """Build the encoder for one of the two inputs, or for items where those are given."""
+        is_of_pairs = isinstance(input_shape[0], list | tuple | dict)
         if not self.encoder.built:
-            self.encoder.build(first)
+            self.encoder.build(input_shape[0] if is_of_pairs else input_shape)
         tree.map_structure(self._check_margin, self.loss)
         self.built = True
 
@@ -135,7 +136,7 @@ class SiameseNetwork(keras.Model):
         a, b = checked_pair(inputs, wanted)
         joined = tree.map_structure(lambda x, y: ops.concatenate([x, y], axis=0), a, b)
         embeddings = self.encoder(joined, training=training)
-        self._check_embeddings(embeddings.shape)
+        check_embeddings(embeddings.shape)
         count = ops.shape(tree.flatten(a)[0])[0]
         distances = self._distance(embeddings[:count], embeddings[count:])
         return distances if self._is_of_items else self._with_state(distances, training)
@@ -143,20 +144,13 @@ class SiameseNetwork(keras.Model):
     def _embedded(self, inputs: Any, training: bool | None) -> Any:
         items, views = without_views(inputs, item_shapes(self.encoder))
         embeddings = self.encoder(items, training=training)
-        self._check_embeddings(embeddings.shape)
+        check_embeddings(embeddings.shape)
         if views is None:
             return embeddings
         return ops.reshape(embeddings, (-1, views, embeddings.shape[-1]))
 
     def _with_state(self, outputs: Any, training: bool | None) -> Any:
         return outputs if self.loss_state is None else self.loss_state(outputs, training=training)
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None]:
-        """One distance per pair."""
-        shape: Any = input_shape
-        while isinstance(shape, list | tuple) and isinstance(shape[0], list | tuple | dict):
-            shape = shape[0]
-        return (next(iter(shape.values()))[0] if isinstance(shape, dict) else shape[0],)
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """Configure training as `keras.Model.compile` does.
@@ -196,9 +190,20 @@ class SiameseNetwork(keras.Model):
         if self.loss_state is not None and self._dimensions() is not None:
             self.loss_state.build((None, self._dimensions()))
 
+    def get_compile_config(self) -> Any:
+        """What a Keras model has, and of which shape the state of the loss was built."""
+        config = super().get_compile_config()
+        if self.loss_state is None:
+            return config
+        return {**config, "loss_state": self.loss_state.get_build_config()}
+
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile as a saved model was; Keras does not do so by itself where `compile` differs."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        given = dict(keras.saving.deserialize_keras_object(config))
+        shape = given.pop("loss_state", None)
+        self.compile(**given)
+        if shape and self.loss_state is not None and not self.loss_state.built:
+            self.loss_state.build_from_config(shape)
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
@@ -350,13 +355,6 @@ class SiameseNetwork(keras.Model):
         for margin in margins_of(loss):
             self._distance.check_margin(margin, self._unit_length())
 
-    def _check_embeddings(self, shape: Any) -> None:
-        if len(shape) != 2:
-            raise ValueError(
-                "SiameseNetwork: the encoder must give one vector per item, shape (N, D); it gives "
-                f"{tuple(shape)}. End it with Flatten, pooling or Dense."
-            )
-
     def _unit_length(self) -> int | None:
         """The number of dimensions if the encoder is known to give vectors of length 1."""
         layers = getattr(self.encoder, "layers", [self.encoder])
@@ -369,7 +367,7 @@ class SiameseNetwork(keras.Model):
         return None if shape is None else int(shape[-1])
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Save encoder, distance and threshold in one `.keras` file.
+        """Save encoder, distance, threshold and what the loss has learned in one `.keras` file.
 
         Raises:
             ValueError: for an `.h5` file.
