@@ -121,6 +121,19 @@ def test_what_an_encoder_without_a_shape_has_learned_is_saved(
     assert len(kept) > 0
 
 
+def test_items_of_several_parts_for_an_encoder_that_is_not_built() -> None:
+    class OfTwoParts(Subclassed):
+        def call(self, inputs: Any) -> Any:
+            return self.dense(inputs["left"] + inputs["right"])
+
+    network = SiameseNetwork(OfTwoParts())
+    network.compile(keras.optimizers.SGD(0.0), ARC_FACE)
+    items = {"left": X, "right": X}
+    value = network.fit(items, IDS, batch_size=48, verbose=0).history["loss"][0]
+    loss = ls.losses.ArcFace(centres=centres_of(network))
+    assert value == pytest.approx(float(loss(IDS, network.encoder(items))), rel=1e-4)
+
+
 def test_compiled_again_a_network_keeps_what_an_equal_loss_has_learned() -> None:
     network = compiled(ARC_FACE)
     fitted(network, 1)

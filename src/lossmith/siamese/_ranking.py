@@ -336,8 +336,6 @@ def _by_sample(others: FloatArray, limits: FloatArray, furthest: int) -> tuple[i
     """
     relevant = len(limits)
     limits, scores = _reached(others, limits, max(furthest, relevant))
-    if not len(limits):
-        return furthest + 1, 0.0
     count = np.arange(1, len(limits) + 1)
     # The scores are put between the limits, and not the other way round: mostly they are fewer.
     beaten_from = len(limits) - np.searchsorted(limits[::-1], scores, side="right")
@@ -349,7 +347,7 @@ def _by_sample(others: FloatArray, limits: FloatArray, furthest: int) -> tuple[i
 def _reached(
     others: FloatArray, limits: FloatArray, furthest: int
 ) -> tuple[FloatArray, FloatArray]:
-    """The limits of matches of a rank up to the furthest, if there are, and what scores reach them.
+    """The limits of all matches of a rank up to the furthest, and the scores that reach them.
 
     A sample of the others says about where the rank is a little more; if it was too few, more are
     taken.

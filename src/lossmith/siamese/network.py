@@ -122,9 +122,9 @@ class SiameseNetwork(keras.Model):
 
     def build(self, input_shape: Any) -> None:
         """Build the encoder for one of the two inputs, or for items where those are given."""
-        is_of_pairs = isinstance(input_shape[0], list | tuple | dict)
+        is_of_items = isinstance(input_shape, dict) or isinstance(input_shape[0], int | None)
         if not self.encoder.built:
-            self.encoder.build(input_shape[0] if is_of_pairs else input_shape)
+            self.encoder.build(input_shape if is_of_items else input_shape[0])
         tree.map_structure(self._check_margin, self.loss)
         self.built = True
 
