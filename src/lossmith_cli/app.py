@@ -120,8 +120,8 @@ def train(
     loss: Annotated[
         str | None,
         typer.Option(
-            help="A loss of pair labels or class ids; see `lossmith list`. One of your own trains "
-            "from Python only.",
+            help="A loss of pair labels or class ids, such as contrastive, triplet or arcface; see "
+            "`lossmith list`. One of your own trains from Python only.",
             show_default="supervised_contrastive; contrastive with --preset lab",
             rich_help_panel=_NETWORK,
         ),

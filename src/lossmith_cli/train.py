@@ -1,23 +1,32 @@
 """`lossmith train`."""
 
+import math
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import typer
 
 import lossmith
 from lossmith.core import Loss
 from lossmith.core.backend import keras
-from lossmith.datasets import Split, is_folder
+from lossmith.datasets import LabelledImages, Split, is_folder
+from lossmith.siamese.batches import batch_shape
 from lossmith.siamese.checkpoints import Checkpoints
 from lossmith.siamese.figures import VerificationReport
 from lossmith.siamese.retrieval import RetrievalReport
 from lossmith.siamese.runs import RunFolder
 from lossmith.siamese.settings import Preset, TrainingSettings, settings_for
-from lossmith.siamese.trainable_losses import loss_named, own_distance
+from lossmith.siamese.trainable_losses import (
+    CentresToLearn,
+    loss_or_centres,
+    own_distance,
+    takes_views,
+)
 from lossmith.siamese.training import (
     LabelledItems,
     NoEpochError,
@@ -51,7 +60,7 @@ class Request:
     image_size: tuple[int, int] | None
 
     def settings(self, default_loss: Loss) -> dict[str, Any]:
-        """The settings that were asked for.
+        """The settings that were asked for, as `settings_for` takes them.
 
         Args:
             default_loss: What hyperparameters are for when no loss is named.
@@ -72,7 +81,7 @@ class Request:
             raise ValueError(f"{error}{advice}") from error
 
 
-def _loss_named(name: str) -> Loss:
+def _loss_named(name: str) -> Loss | CentresToLearn:
     place, colon, own = name.rpartition(":")
     if colon:
         module = place.removesuffix(".py").replace("/", ".")
@@ -80,11 +89,11 @@ def _loss_named(name: str) -> Loss:
             f"--loss takes a name that `lossmith list` shows; got {name!r}. Train with a loss of "
             f"your own from Python: `from {module} import {own}`, then network.compile('adam', "
             f"{own}) and network.fit(lossmith.siamese.LabelPairs(x, labels)) with one of pair "
-            f"labels, or encoder.compile('adam', {own}) and encoder.fit(x, labels) with one of "
-            "class ids."
+            "labels, or network.fit(lossmith.siamese.ClassBatches(x, labels)) with one of class "
+            "ids."
         )
     try:
-        return loss_named(name)
+        return loss_or_centres(name)
     except ValueError as error:
         if isinstance(error.__cause__, TypeError):  # it is known, and lacks a value
             raise
@@ -103,11 +112,12 @@ def start(request: Request) -> None:
     RunFolder.check_free(request.out)
     preset = request.preset or "default"
     given = request.settings(settings_for(1, preset).loss)
-    settings_for(1, preset, **given)  # refuses what no number of images makes right
+    # Refuses what no images make right, and says which are held out; the rest depends on them.
+    before_reading = settings_for(1, preset, **given)
     data = load_images(request.source, request.image_size)
-    # Which items are held out does not depend on how many are left, but the rest does.
-    parts = split(data, settings_for(len(data), preset, **given))
-    settings = settings_for(len(parts.train), preset, **given)
+    parts = split(data, before_reading)
+    classes = len(np.unique(parts.train.labels))
+    settings = settings_for(len(parts.train), preset, classes=classes, **given)
     check_readable(data)
     config = {
         "lossmith": lossmith.__version__,
@@ -141,6 +151,8 @@ def _go_on(run: RunFolder, request: Request) -> None:
     if request.preset not in (None, config.preset):
         raise _other_setting(run, "preset", config.preset)
     for name, value in request.settings(settings.loss).items():
+        if isinstance(value, CentresToLearn):
+            value = value.learned_as_in(settings.loss)
         if getattr(settings, name) != value:
             raise _other_setting(run, name, described[name])
     stored = (config.image_format.height, config.image_format.width)
@@ -300,13 +312,23 @@ def _on_threshold(parts: Split, validation: VerificationReport) -> tuple[str, ..
 
 def _on_validation_loss(settings: TrainingSettings, parts: Split) -> tuple[str, ...]:
     """A loss over all pairs of a batch is another figure where the batch is smaller."""
-    batch = min(settings.batch_size, len(parts.train))
-    if settings.pairing != "batch" or len(parts.validation) >= batch:
+    if settings.pairing != "batch":
+        return ()
+    batch, held_out = (
+        math.prod(batch_shape(_sizes(part), settings.batch_size, paired=takes_views(settings.loss)))
+        for part in (parts.train, parts.validation)
+    )
+    if held_out >= batch:
         return ()
     return (
         f"Training and validation loss cannot be compared: one is over all pairs of {batch} "
-        f"images, the other of the {len(parts.validation)} that there are for validation.",
+        f"images, the other of {held_out}, as many as a batch of those for validation has.",
     )
+
+
+def _sizes(part: LabelledImages) -> npt.NDArray[np.int64]:
+    """The number of images of each class that has some."""
+    return np.unique(part.labels, return_counts=True)[1].astype(np.int64)
 
 
 def _conclude(

@@ -207,8 +207,6 @@ def test_pair_losses_and_their_hyperparameters_can_be_chosen(
         (["--loss", "huber"], "labelled items with a loss of class ids"),
         (["--loss", "huber"], "or on pairs with a loss of pair labels, such as contrastive"),
         (["--loss", "poisson"], "poisson is not one of the losses"),
-        (["--loss", "arc_face"], "train a model of your own with this loss"),
-        (["--loss", "clip"], "compares the outputs of two encoders"),
         (["--loss", "triplet", "--distance", "manhattan"], "`distance` must be one of"),
         (["--loss", "contrastive", "--margin", "3"], "can never be reached"),
         (["--loss", "contrastive", "--margin", "-1"], "`margin` must be a finite number > 0"),

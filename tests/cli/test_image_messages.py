@@ -159,7 +159,7 @@ def test_an_image_damaged_while_the_training_runs_is_named_and_what_is_done_is_k
     said = refused(lossmith(*command, "--batch-size", 8))
     assert said.count("cannot be decoded: image file is truncated") == 1
     assert "--resume" in said
-    assert "over all pairs of 8 images, the other of the 6 that there are for validation" in said
+    assert "over all pairs of 8 images, the other of 6, as many as a batch of those for" in said
     monkeypatch.setattr(Checkpoints, "save", save)
     shutil.copytree(whole, read_as_needed, dirs_exist_ok=True)
     result = lossmith(*command, "--resume")

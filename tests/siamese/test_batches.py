@@ -6,52 +6,129 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossmith.siamese.batches import ClassBatches
+from lossmith.siamese.batches import ClassBatches, batch_shape
+from lossmith.siamese.dealing import dealt
 
-LABELS = st.lists(st.integers(0, 5), min_size=4, max_size=60).filter(
-    lambda labels: 1 < len(set(labels)) < len(labels)
-)
+SIZES = st.lists(st.integers(1, 12), min_size=2, max_size=9).filter(lambda each: max(each) > 1)
+"""Sizes of classes, from those of one item on; a few are made very large."""
+DOMINANT = st.sampled_from([0, 0, 60])
+
+
+def labels_of(sizes: list[int], dominant: int, seed: int) -> npt.NDArray[np.int64]:
+    labels = np.repeat(np.arange(len(sizes)), [sizes[0] + dominant, *sizes[1:]])
+    return np.random.default_rng(seed).permutation(labels)
 
 
 def items(count: int) -> npt.NDArray[np.float32]:
     return np.arange(count, dtype=np.float32)[:, None]
 
 
-@given(labels=LABELS, batch_size=st.integers(2, 20), group_size=st.integers(2, 5))
-def test_an_epoch_has_every_item_once_but_for_the_rest(
-    labels: list[int], batch_size: int, group_size: int
+@given(
+    sizes=SIZES,
+    dominant=DOMINANT,
+    batch_size=st.integers(4, 40),
+    group_size=st.integers(2, 5),
+    paired=st.booleans(),
+    seed=st.integers(0, 3),
+)
+def test_batches_are_p_classes_with_k_items_and_an_epoch_has_all(
+    sizes: list[int], dominant: int, batch_size: int, group_size: int, paired: bool, seed: int
 ) -> None:
-    data = ClassBatches(items(len(labels)), labels, batch_size, group_size=group_size)
-    size = min(batch_size, len(labels))
-    assert len(data) == len(labels) // size
-    drawn = data.indices.ravel().tolist()
-    assert len(drawn) == len(set(drawn)) == len(data) * size
+    labels = labels_of(sizes, dominant, seed)
+    data = ClassBatches(
+        items(len(labels)), labels, batch_size, seed, group_size=group_size, paired=paired
+    )
+    per_batch, of_class = batch_shape(np.bincount(labels), batch_size, group_size, paired)
+    assert 2 <= per_batch <= len(sizes)
+    assert of_class >= 2
+    assert per_batch * of_class <= max(batch_size, 4)
+    assert data.indices.shape == (len(data), per_batch * of_class)
+    assert set(data.indices.ravel().tolist()) == set(range(len(labels)))
+    for drawn in data.indices:
+        assert list(Counter(labels[drawn].tolist()).values()) == [of_class] * per_batch
+        for item, times in Counter(drawn.tolist()).items():
+            size = np.count_nonzero(labels == labels[item])
+            assert times <= -(-of_class // size)
 
 
-@given(labels=LABELS, seed=st.integers(0, 100))
-def test_items_come_with_the_ids_of_their_classes(labels: list[int], seed: int) -> None:
-    data = ClassBatches(items(len(labels)), labels, batch_size=4, seed=seed)
-    codes = np.unique(labels, return_inverse=True)[1]
+@given(sizes=SIZES, dominant=DOMINANT, seed=st.integers(0, 3))
+def test_an_epoch_is_as_long_as_its_largest_class_needs(
+    sizes: list[int], dominant: int, seed: int
+) -> None:
+    labels = labels_of(sizes, dominant, seed)
+    data = ClassBatches(items(len(labels)), labels, batch_size=8, seed=seed, group_size=2)
+    per_batch, of_class = batch_shape(np.bincount(labels), 8, 2)
+    groups = -(-np.bincount(labels) // of_class)
+    assert len(data) == max(groups.max(), -(-groups.sum() // per_batch))
+    turns = Counter(labels[data.indices.ravel()].tolist())
+    drawn = np.array([turns[label] // of_class for label in range(len(groups))])
+    # Only the smallest are drawn more often than they need, up to where others are.
+    assert (drawn >= groups).all()
+    assert drawn[drawn > groups].max(initial=0) <= drawn.min() + 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "group_size", "shape"),
+    [
+        ([50] * 200, 32, 4, (8, 4)),
+        ([5000] * 10, 128, 4, (10, 12)),
+        ([10_000] + [10] * 40, 128, 4, (32, 4)),
+        ([1000, 5, 5], 128, 4, (3, 5)),
+        ([2, 1], 128, 4, (2, 2)),
+        ([30, 30], 4, 4, (2, 2)),
+        ([50] * 200, 33, 4, (8, 4)),
+    ],
+)
+def test_how_many_classes_and_items_a_batch_has(
+    sizes: list[int], batch_size: int, group_size: int, shape: tuple[int, int]
+) -> None:
+    assert batch_shape(np.array(sizes), batch_size, group_size) == shape
+
+
+@given(sizes=SIZES, seed=st.integers(0, 100))
+def test_items_come_with_the_ids_of_their_classes(sizes: list[int], seed: int) -> None:
+    names = np.array([f"class {n % 7}" for n in labels_of(sizes, 0, seed)])
+    data = ClassBatches(items(len(names)), names, batch_size=4, seed=seed)
+    codes = np.unique(names, return_inverse=True)[1]
+    assert data.class_ids.tolist() == codes.tolist()
     for index in range(len(data)):
         batch, class_ids = data[index]
         assert class_ids.dtype == np.int32
         assert class_ids.tolist() == codes[batch[:, 0].astype(int)].tolist()
 
 
-def test_a_batch_holds_several_items_of_each_class_even_of_many() -> None:
-    labels = np.repeat(np.arange(200), 8)
-    data = ClassBatches(items(len(labels)), labels, batch_size=32, group_size=4)
+def test_pairs_of_a_class_have_one_id() -> None:
+    labels = np.repeat(np.arange(6), [7, 7, 7, 7, 7, 1])
+    data = ClassBatches(items(len(labels)), labels, batch_size=10, group_size=3, paired=True)
     for index in range(len(data)):
-        assert min(Counter(data[index][1].tolist()).values()) == 4
+        pairs, class_ids = data[index]
+        assert pairs.shape == (len(class_ids), 2, 1)
+        assert (labels[pairs[..., 0].astype(int)] == class_ids[:, None]).all()
 
 
-def test_every_item_has_its_turn() -> None:
-    data = ClassBatches(items(10), [0, 1] * 5, batch_size=4, group_size=2)
-    seen = set(data.indices.ravel().tolist())
-    for _ in range(10):
-        data.on_epoch_end()
-        seen |= set(data.indices.ravel().tolist())
-    assert seen == set(range(10))
+def test_every_epoch_has_other_batches() -> None:
+    data = ClassBatches(items(40), [0, 1] * 20, batch_size=8)
+    first = data.indices
+    data.on_epoch_end()
+    assert not np.array_equal(np.sort(first), np.sort(data.indices))
+    assert set(data.indices.ravel().tolist()) == set(range(40))
+
+
+@given(
+    cards=st.integers(1, 12),
+    shares=st.lists(st.floats(0, 1), min_size=1, max_size=20),
+    seed=st.integers(0, 9),
+)
+def test_a_hand_has_no_card_twice_and_all_are_dealt_alike(
+    cards: int, shares: list[float], seed: int
+) -> None:
+    hands = np.array([round(share * cards) for share in shares])
+    drawn = dealt(cards, hands, np.random.default_rng(seed))
+    assert len(drawn) == hands.sum()
+    for hand in np.split(drawn, np.cumsum(hands)[:-1]):
+        assert len(set(hand.tolist())) == len(hand)
+    times = np.bincount(drawn, minlength=cards)
+    assert times.max() - times.min() <= 1
 
 
 def test_going_on_at_an_epoch_gives_what_would_have_come() -> None:
@@ -68,7 +145,7 @@ def test_going_on_at_an_epoch_gives_what_would_have_come() -> None:
         ([0, 1, 0], {}, "one entry per item"),
         ([0, 1, 2, 3], {}, "a class with two items"),
         ([0, 0, 0, 0], {}, "at least two classes"),
-        ([0, 1, 0, 1], {"batch_size": 1}, "batch_size must be at least 2"),
+        ([0, 1, 0, 1], {"batch_size": 3}, "batch_size must be at least 4"),
         ([0, 1, 0, 1], {"group_size": 1}, "group_size must be at least 2"),
         ([0, 1, 0, 1], {"seed": -1}, "seed must be a non-negative integer"),
     ],
@@ -82,4 +159,4 @@ def test_what_makes_no_batches_is_refused(
 
 def test_a_list_of_items_is_refused():
     with pytest.raises(TypeError, match=r"np\.asarray\(x\)"):
-        ClassBatches([[0.0], [1.0], [2.0], [3.0]], labels=[0, 0, 1, 1], batch_size=2)
+        ClassBatches([[0.0], [1.0], [2.0], [3.0]], labels=[0, 0, 1, 1], batch_size=4)

@@ -5,7 +5,9 @@ import pytest
 
 import lossmith as ls
 from lossmith.siamese.settings import TrainingSettings, settings_for
-from lossmith.siamese.trainable_losses import loss_named
+from lossmith.siamese.trainable_losses import CentresToLearn, loss_named, loss_or_centres
+
+CENTRES = ls.losses.CosFace(centres=ls.learned(shape=(3, 5)))
 
 
 @pytest.mark.parametrize("preset", ["default", "lab"])
@@ -60,8 +62,13 @@ def test_the_pairing_follows_the_loss() -> None:
             {"pairing": "lab"},
             "class ids, which pairs do not have",
         ),
-        ({"loss": ls.losses.clip}, "outputs of two encoders"),
-        ({"loss": ls.losses.siglip, "pairing": "lab"}, "outputs of two encoders"),
+        ({"loss": ls.losses.siglip, "pairing": "lab"}, "class ids, which pairs do not have"),
+        ({"loss": CENTRES}, "centres have 5 dimensions and the embeddings 64"),
+        ({"loss": 0.5 * CENTRES, "preset": "lab"}, "5 dimensions and the embeddings 128"),
+        (
+            {"loss": CentresToLearn(ls.losses.ArcFace), "embedding_size": 0},
+            "embedding_size must be an integer >= 1",
+        ),
         ({"loss": ls.losses.contrastive, "pairing": "batch"}, "needs the pairing balanced or lab"),
         ({"loss": ls.losses.contrastive(margin=3.0)}, "can never be reached"),
         ({"loss": 0.5 * ls.losses.contrastive(margin=3.0)}, "can never be reached"),
@@ -103,5 +110,41 @@ def test_loss_and_network_compare_by_one_distance() -> None:
 
 @pytest.mark.parametrize("name", ["arc_face", "ProxyAnchor", "CrossBatchMemory"])
 def test_a_loss_that_needs_more_than_a_name_is_refused_in_words(name: str) -> None:
-    with pytest.raises(ValueError, match=r"needs a value.*model of your own"):
+    with pytest.raises(ValueError, match=r"needs a value.*train from Python"):
         loss_named(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("arcface", ls.losses.ArcFace),
+        ("cos_face", ls.losses.CosFace),
+        ("ProxyAnchor", ls.losses.ProxyAnchor),
+        ("ProxyNCA++", ls.losses.ProxyNCA),
+    ],
+)
+def test_centres_to_learn_get_the_shape_of_classes_and_embeddings(name: str, kind: Any) -> None:
+    loss = loss_or_centres(name)
+    settings = settings_for(100, loss=loss, classes=7, embedding_size=12, seed=4)
+    assert settings.loss == CentresToLearn(kind).learned_for(7, 12, seed=4)
+    assert settings.loss.centres.shape == (7, 12)
+    assert settings_for(100, "lab", loss=loss, classes=7).loss.centres.shape == (7, 128)
+    assert TrainingSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+
+
+def test_hyperparameters_beside_the_centres() -> None:
+    loss = CentresToLearn(ls.losses.ArcFace)(margin=0.3)(scale=16)
+    assert settings_for(100, loss=loss).loss.hyperparameters["margin"] == 0.3
+    assert settings_for(100, loss=loss).loss.hyperparameters["scale"] == 16.0
+    with pytest.raises(TypeError, match="temperature"):
+        loss(temperature=1.0)
+    with pytest.raises(ValueError, match="margin"):
+        loss(margin=-1.0)
+
+
+def test_only_a_margin_of_distances_is_one_of_the_distance() -> None:
+    assert settings_for(100, loss=ls.losses.triplet(margin=0.4)).margin == 0.4
+    assert settings_for(100, loss=0.5 * ls.losses.contrastive(margin=0.7)).margin == 0.7
+    for loss in (ls.losses.circle, CentresToLearn(ls.losses.ArcFace), ls.losses.nt_xent):
+        assert settings_for(100, loss=loss).margin is None
+    assert settings_for(100, loss=CentresToLearn(ls.losses.CosFace)(margin=3.0)).margin is None

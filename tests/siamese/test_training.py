@@ -7,7 +7,11 @@ import pytest
 from sklearn.datasets import load_digits
 
 import lossmith as ls
+from lossmith.core import registry
+from lossmith.siamese.batches import ClassBatches
+from lossmith.siamese.checkpoints import Checkpoints, Progress
 from lossmith.siamese.settings import TrainingSettings, settings_for
+from lossmith.siamese.trainable_losses import loss_or_centres
 from lossmith.siamese.training import LabelledItems, NoEpochError, ReadingError, Training, train
 
 
@@ -59,21 +63,42 @@ def test_a_network_learns_to_tell_digits_apart(tmp_path: Path) -> None:
     assert training.network.threshold is None
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [
-        ls.losses.all_pairs_contrastive,
-        ls.losses.circle,
-        ls.losses.lifted_structure,
-        ls.losses.multi_similarity,
-        ls.losses.nt_xent(temperature=0.1),
-        ls.losses.triplet(mining="semi_hard"),
-    ],
-    ids=lambda loss: loss.default_name,
-)
-def test_every_loss_over_all_pairs_trains(loss: ls.Loss, tmp_path: Path) -> None:
-    training = trained(small(loss=loss), tmp_path)
-    assert training.progress.history["val_auc"][-1] > 0.8
+FAMILY = [name for name, cls in registry.catalogue().items() if cls.targets != "value"]
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_every_loss_of_the_catalogue_trains(name: str, tmp_path: Path) -> None:
+    settings = small(loss=loss_or_centres(name), classes=10)
+    training = trained(settings, tmp_path)
+    history = training.progress.history
+    assert history["val_auc"][-1] > 0.8
+    assert all(np.isfinite(values).all() for values in history.values())
+
+
+def test_the_validation_loss_is_that_of_the_centres(tmp_path: Path) -> None:
+    """Of held-out items that lack the first class, so that their ids begin later."""
+    settings = small(loss=loss_or_centres("cosface"), classes=10, epochs=2)
+    items, labels = digits(400, 500)
+    kept = labels > 0
+    held_out = LabelledItems(items[kept], labels[kept])
+    training = train(settings, digits(0, 400), held_out, tmp_path)
+    network = Checkpoints(tmp_path).load(2)
+    assert network.loss_state is not None
+    embeddings = network.embed(held_out.items)
+    loss = ls.losses.CosFace(centres=ls.get_hyperparameters(network)["centres"])
+    chosen = ClassBatches(embeddings, held_out.labels, settings.batch_size).indices
+    values = [float(loss(held_out.labels[i], embeddings[i])) for i in chosen]
+    assert training.progress.history["val_loss"][-1] == pytest.approx(np.mean(values), rel=1e-3)
+
+
+def test_classes_without_a_centre_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has 9 centres, and there are 10 classes"):
+        trained(small(loss=loss_or_centres("arcface"), classes=9), tmp_path)
+    items, labels = digits(0, 400)
+    few = LabelledItems(items[labels < 9], labels[labels < 9])
+    settings = small(loss=loss_or_centres("arcface"), classes=9)
+    with pytest.raises(ValueError, match=r"not trained on\. Received: 9\."):
+        train(settings, few, digits(400, 500), tmp_path)
 
 
 def test_validation_figures_are_those_of_the_kept_network(tmp_path: Path) -> None:
@@ -95,6 +120,7 @@ def test_validation_figures_are_those_of_the_kept_network(tmp_path: Path) -> Non
     "given",
     [
         pytest.param({}, id="class-labelled batches"),
+        pytest.param({"loss": loss_or_centres("arcface"), "classes": 10}, id="class centres"),
         pytest.param({"loss": ls.losses.contrastive, "epochs": 2}, id="balanced pairs"),
         pytest.param({"preset": "lab", "epochs": 2}, id="the lab's pairs, with dropout"),
     ],
@@ -120,6 +146,15 @@ def test_a_finished_training_is_not_trained_on(tmp_path: Path) -> None:
     again = trained(small(), tmp_path)
     assert again.progress == first.progress
     assert_same_weights(first, again)
+
+
+def test_a_checkpoint_of_an_encoder_alone_is_refused(tmp_path: Path) -> None:
+    """As they were kept for losses of class ids before the network trained with these itself."""
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    encoder.compile("adam", ls.losses.supervised_contrastive)
+    Checkpoints(tmp_path).save(encoder, Progress({"loss": [0.5], "val_auc": [0.75]}, 2.5))
+    with pytest.raises(ValueError, match=r"model\.keras holds no SiameseNetwork.*another run"):
+        trained(small(), tmp_path)
 
 
 def test_nothing_is_kept_of_an_incomplete_first_epoch(tmp_path: Path) -> None:

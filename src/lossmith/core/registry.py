@@ -137,7 +137,7 @@ def get(identifier: Any) -> Any:
     Huber(threshold=2.0)
     """
     if isinstance(identifier, str):
-        cls = _lookup(identifier)
+        cls = class_named(identifier)
         return cls() if cls else _from_keras(identifier)
     if isinstance(identifier, dict):
         return _from_dict(identifier)
@@ -154,7 +154,12 @@ def get(identifier: Any) -> Any:
     )
 
 
-def _lookup(name: str) -> type | None:
+def class_named(name: str) -> type | None:
+    """The class of a loss of lossmith or of a user that a name stands for, if there is one.
+
+    Raises:
+        ValueError: if several losses of users have that name.
+    """
     if name in _classes:
         return _classes[name]
     matches = {key: cls for key, cls in _classes.items() if name in _short_names(cls)}
@@ -222,7 +227,7 @@ def _from_dict(config: dict[str, Any]) -> Any:
             'The configuration of a loss is {"class_name": ..., "config": {...}}; '
             f"got {config}."
         )
-    cls: Any = _lookup(name)
+    cls: Any = class_named(name)
     if cls is None:
         return _deserialized(name, config)
     return cls.from_config(hyperparameters)

@@ -27,8 +27,8 @@ from lossmith.core.tracing import nan_unless
 ops = keras.ops
 
 
-class _Centres(Loss, package="lossmith.losses"):
-    """What the losses with centres share."""
+class CentreLoss(Loss, package="lossmith.losses"):
+    """What the losses with class centres share."""
 
     targets = "class"
     learnable = ("centres",)
@@ -71,7 +71,7 @@ class _Centres(Loss, package="lossmith.losses"):
         return cosines, ops.cast(own, y_pred.dtype)
 
 
-class ArcFace(_Centres):
+class ArcFace(CentreLoss):
     """Cross-entropy over the angles to the centres, with a margin added to that of the own class.
 
     With `t_j` the angle between embedding and centre j, m = `margin` and s = `scale`, the
@@ -109,6 +109,7 @@ class ArcFace(_Centres):
     0.3133
     """
 
+    aliases = ("arcface",)
     margin: Annotated[float, at.Ge(0), at.Le(math.pi / 2)] = 0.5
     scale: Positive = 64.0
 
@@ -123,7 +124,7 @@ class ArcFace(_Centres):
         return _cross_entropy(self.scale * ops.where(own > 0, moved, cosines), own)
 
 
-class CosFace(_Centres):
+class CosFace(CentreLoss):
     """Cross-entropy over the cosines with the centres, less a margin for that of the own class.
 
     The cross-entropy of `s cos(t_j)`, where the own class counts as `s (cos(t_y) - m)`, with t_j
@@ -155,6 +156,7 @@ class CosFace(_Centres):
     0.6931
     """
 
+    aliases = ("cosface",)
     margin: NonNegative = 0.35
     scale: Positive = 64.0
 
@@ -164,7 +166,7 @@ class CosFace(_Centres):
         return _cross_entropy(self.scale * (cosines - self.margin * own), own)
 
 
-class ProxyNCA(_Centres):
+class ProxyNCA(CentreLoss):
     """Neighbourhood component analysis against a proxy for each class (ProxyNCA++).
 
     The cross-entropy of `-d_j / temperature`, with d_j the squared Euclidean distance between the
@@ -196,6 +198,7 @@ class ProxyNCA(_Centres):
     0.3133
     """
 
+    aliases = ("proxynca", "ProxyNCA++")
     temperature: Positive = 1 / 9
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -204,7 +207,7 @@ class ProxyNCA(_Centres):
         return _cross_entropy(2.0 / self.temperature * (cosines - 1.0), own)
 
 
-class ProxyAnchor(_Centres):
+class ProxyAnchor(CentreLoss):
     """Each proxy as an anchor for all embeddings of a batch.
 
     With s_xp the cosine of embedding x and proxy p, m = `margin` and a = `scale`: the mean over
@@ -238,6 +241,7 @@ class ProxyAnchor(_Centres):
     0.6598
     """
 
+    aliases = ("proxyanchor",)
     batchwise = True
     margin: NonNegative = 0.1
     scale: Positive = 32.0

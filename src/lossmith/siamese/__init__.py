@@ -1,5 +1,6 @@
 """Siamese networks: twins that share an encoder, their pairs, and how well they tell them apart."""
 
+from lossmith.siamese.batches import ClassBatches
 from lossmith.siamese.network import SiameseNetwork
 from lossmith.siamese.pair_sampling import balanced_pairs, exhaustive_pairs, lab_pairs
 from lossmith.siamese.pairs import AlignedPairs, LabelPairs, ReadyPairs
@@ -8,6 +9,7 @@ from lossmith.siamese.verification import VerificationScores, verification_repor
 
 __all__ = [
     "AlignedPairs",
+    "ClassBatches",
     "LabelPairs",
     "ReadyPairs",
     "RetrievalReport",

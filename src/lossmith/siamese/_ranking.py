@@ -38,8 +38,8 @@ class Scores(Protocol):
     def write(self, queries: slice, block: FloatArray) -> None:
         """Writes the scores of some queries, the larger the nearer, to `(n, M)`."""
 
-    def slack(self, query: int, scores: FloatArray) -> FloatArray:
-        """How much a score may differ from one of these, of a query, by rounding alone."""
+    def slack(self, queries: IntArray, scores: FloatArray) -> FloatArray:
+        """How much a score may differ from one of these, `(n, m)`, by rounding alone."""
 
 
 class ProductScores:
@@ -74,11 +74,11 @@ class ProductScores:
         """Writes the scores of some queries, the larger the nearer, to `(n, M)`."""
         np.matmul(self._queries[queries], self._gallery.T, out=block)
 
-    def slack(self, query: int, scores: FloatArray) -> FloatArray:
+    def slack(self, queries: IntArray, scores: FloatArray) -> FloatArray:
         """The rounding of a product of D terms, from the lengths that an item there can have."""
-        square = self._squares[query]
-        distances_squared = np.maximum(square - 2 * scores, 0)
-        return self._rounding * (square + distances_squared)
+        squares = self._squares[queries][:, np.newaxis]
+        distances_squared = np.maximum(squares - 2 * scores, 0)
+        return self._rounding * (squares + distances_squared)
 
 
 class ManhattanScores:
@@ -113,7 +113,7 @@ class ManhattanScores:
                     np.abs(terms, out=terms)
                     np.subtract(tile, terms, out=tile)
 
-    def slack(self, query: int, scores: FloatArray) -> FloatArray:
+    def slack(self, queries: IntArray, scores: FloatArray) -> FloatArray:
         """None: the terms are added up in the same order for every item."""
         return np.zeros_like(scores)
 
@@ -165,63 +165,177 @@ def rank(
     """
     begins = np.searchsorted(gallery_classes, query_classes, side="left")
     ends = np.searchsorted(gallery_classes, query_classes, side="right")
-    relevant = ends - begins - (query_in_gallery is not None)
+    itself = np.full(len(begins), -1) if query_in_gallery is None else query_in_gallery
+    own = _Own(begins, ends, itself, ends - begins - (query_in_gallery is not None))
     first = np.zeros(len(query_classes), dtype=np.int64)
     average_precision = np.zeros(len(query_classes))
 
-    def rank_rows(rows: FloatArray, queries: range) -> None:
-        for row, query in zip(rows, queries, strict=True):
-            if relevant[query] == 0:
-                continue
-            own = slice(begins[query], ends[query])
-            matches = row[own].copy()
-            if query_in_gallery is not None:
-                itself = query_in_gallery[query] - begins[query]
-                matches = np.concatenate([matches[:itself], matches[itself + 1 :]])
-            row[own] = -np.inf
-            limits = matches - scores.slack(query, matches)
-            first[query], average_precision[query] = _figures(row, limits, furthest)
+    def rank_rows(block: _Block) -> None:
+        few = np.flatnonzero((block.own.relevant > 0) & (block.own.relevant < _MANY))
+        if len(few):
+            queries = block.queries[few]
+            matches = block.matches_taken_out(few)
+            limits = matches - scores.slack(queries, matches)
+            first[queries], average_precision[queries] = _by_columns(block, few, limits, furthest)
+        for row in np.flatnonzero(block.own.relevant >= _MANY):
+            query = block.queries[row]
+            own_scores, others = block.taken_out(row)
+            limits = own_scores - scores.slack(block.queries[[row]], own_scores[np.newaxis])[0]
+            first[query], average_precision[query] = _by_sample(
+                others, np.sort(limits)[::-1], furthest
+            )
 
-    _for_each_block(scores, len(query_classes), len(gallery_classes), rank_rows)
-    return Ranking(first, average_precision, relevant)
+    _for_each_block(scores, own, len(gallery_classes), rank_rows)
+    return Ranking(first, average_precision, own.relevant)
+
+
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """The items of their own class, for some queries.
+
+    Attributes:
+        begins, ends: `(n,)`, where they are in the gallery.
+        itself: `(n,)`, where the query itself is; -1 if it is not there.
+        relevant: `(n,)`, how many they are without it.
+    """
+
+    begins: IntArray
+    ends: IntArray
+    itself: IntArray
+    relevant: IntArray
+
+    def __getitem__(self, queries: slice) -> "_Own":
+        parts = (self.begins, self.ends, self.itself, self.relevant)
+        return _Own(*(each[queries] for each in parts))
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """The scores of some queries.
+
+    Attributes:
+        queries: `(n,)`, their numbers.
+        own: The items of their own classes.
+        scores: `(n, M)`, and `-inf` up to a multiple of `_HEIGHT`.
+    """
+
+    queries: IntArray
+    own: _Own
+    scores: FloatArray
+
+    def __getitem__(self, rows: slice) -> "_Block":
+        return _Block(self.queries[rows], self.own[rows], self.scores[rows])
+
+    def matches_taken_out(self, rows: IntArray) -> FloatArray:
+        """The scores of all own items of some queries, `(n, m)`, `-inf` where there are no more.
+
+        In the block they become `-inf`, which leaves the others.
+        """
+        begins, ends, itself = (
+            each[rows, np.newaxis] for each in (self.own.begins, self.own.ends, self.own.itself)
+        )
+        places = begins + np.arange((ends - begins).max())
+        row, step = np.nonzero(places < ends)
+        column = places[row, step]
+        matches = np.full(places.shape, -np.inf, dtype=self.scores.dtype)
+        matches[row, step] = self.scores[rows[row], column]
+        matches[places == itself] = -np.inf
+        self.scores[rows[row], column] = -np.inf
+        return matches
+
+    def taken_out(self, row: np.integer[Any]) -> tuple[FloatArray, FloatArray]:
+        """The scores of all own items of a query, and those of the others."""
+        begin, end = self.own.begins[row], self.own.ends[row]
+        others = self.scores[row]
+        matches = others[begin:end].copy()
+        others[begin:end] = -np.inf
+        if self.own.itself[row] >= 0:
+            matches = np.delete(matches, self.own.itself[row] - begin)
+        return matches, others
 
 
 def _for_each_block(
-    scores: Scores, queries: int, gallery: int, work: Callable[[FloatArray, range], None]
+    scores: Scores, own: _Own, gallery: int, work: Callable[[_Block], None]
 ) -> None:
     """Has the rows of each block worked on by as many threads as there are cores."""
+    queries = len(own.begins)
     at_once = min(queries, max(1, _BLOCK // gallery))
-    memory = np.empty((at_once, gallery), dtype=scores.dtype)
+    memory = np.empty((at_once, -(-gallery // _HEIGHT) * _HEIGHT), dtype=scores.dtype)
+    memory[:, gallery:] = -np.inf
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with ThreadPoolExecutor(cores) as pool:
         for start in range(0, queries, at_once):
-            block = memory[: queries - start]
-            scores.write(slice(start, start + len(block)), block)
-            share = -(-len(block) // (cores or 1))
-            parts = [
-                (block[row : row + share], range(start + row, start + len(block))[:share])
-                for row in range(0, len(block), share)
-            ]
-            list(pool.map(lambda part: work(*part), parts))
+            numbers = np.arange(start, min(start + at_once, queries))
+            block = _Block(numbers, own[start : start + at_once], memory[: len(numbers)])
+            scores.write(slice(start, start + len(numbers)), block.scores[:, :gallery])
+            share = -(-len(numbers) // (cores or 1))
+            parts = [block[row : row + share] for row in range(0, len(numbers), share)]
+            list(pool.map(work, parts))
 
 
-def _figures(others: FloatArray, limits: FloatArray, furthest: int) -> tuple[int, float]:
-    """The rank of the first match, and the average precision among the first R items.
+def _by_columns(
+    block: _Block, rows: IntArray, limits: FloatArray, furthest: int
+) -> tuple[IntArray, FloatArray]:
+    """The rank of the first match, and the average precision, of queries with few matches.
 
     The j-th match has rank j + (number of others nearer than it). Only others that come before a
-    match of a rank within R matter, and they are few: what remains is to find them fast.
+    match of a rank that matters do, and they are few. The scores of a query are laid out as a
+    table. A column whose largest score reaches a limit has at least one score that does, so that
+    few columns are left to look into.
+
+    Args:
+        block: The scores.
+        rows: `(n,)`, the rows of the queries.
+        limits: `(n, m)`, one per match: an item of another class from there on is nearer.
+        furthest: The largest rank of the first match that has to be right.
+    """
+    limits = -np.sort(-limits, axis=1)
+    relevant = block.own.relevant[rows, np.newaxis]
+    count = np.arange(1, limits.shape[1] + 1)
+    table = block.scores.reshape(len(block.scores), _HEIGHT, -1)
+    maxima = np.empty((len(rows), table.shape[2]), dtype=table.dtype)
+    for row, largest in zip(rows, maxima, strict=True):
+        table[row].max(axis=0, out=largest)
+    able = _able(limits, maxima, np.maximum(furthest, relevant)) & (count <= relevant)
+    last = able.sum(axis=1)
+    lowest = np.where(last > 0, limits[np.arange(len(rows)), np.maximum(last, 1) - 1], np.inf)
+
+    query, column = np.nonzero(maxima >= lowest[:, np.newaxis])
+    found = table[rows[query], :, column]
+    entry, place = np.nonzero(found >= lowest[query, np.newaxis])
+    query, score = query[entry], found[entry, place]
+
+    beaten_from = (score[:, np.newaxis] < limits[query]).sum(axis=1)
+    nearer = np.bincount(query * len(count) + beaten_from, minlength=limits.size)
+    ranks = count + np.cumsum(nearer.reshape(limits.shape), axis=1)
+    precision = np.where(able & (ranks <= relevant), count / ranks, 0.0)
+    first = np.where(last > 0, ranks[:, 0], furthest + 1)
+    return first, precision.sum(axis=1) / relevant[:, 0]
+
+
+def _able(limits: FloatArray, maxima: FloatArray, furthest: IntArray) -> npt.NDArray[np.bool_]:
+    """Which matches may have a rank up to the furthest, `(n, m)`, by the columns that reach them.
+
+    It is the first ones: the j-th one may, if fewer columns than `furthest - j + 1` reach it.
+    """
+    columns = maxima.shape[1]
+    place = columns - 1 - furthest + np.arange(1, limits.shape[1] + 1)
+    # What is beyond the last column is beyond the last match, and of no meaning.
+    inside = np.clip(place, 0, columns - 1)
+    reached = np.take_along_axis(np.sort(maxima, axis=1), inside, axis=1)
+    return (place < 0) | (limits > reached)
+
+
+def _by_sample(others: FloatArray, limits: FloatArray, furthest: int) -> tuple[int, float]:
+    """The rank of the first match, and the average precision, of a query with many matches.
 
     Args:
         others: `(M,)`, the scores of the other classes; `-inf` at the rest.
-        limits: `(R,)`, one per match: an item of another class from there on is nearer.
+        limits: `(R,)`, one per match, decreasing.
         furthest: The largest rank of the first match that has to be right.
     """
     relevant = len(limits)
-    limits = np.sort(limits)[::-1]
-    look = _by_sample if relevant >= _MANY else _by_columns
-    limits, scores = look(others, limits, max(furthest, relevant))
-    if not len(limits):
-        return furthest + 1, 0.0
+    limits, scores = _reached(others, limits, max(furthest, relevant))
     count = np.arange(1, len(limits) + 1)
     # The scores are put between the limits, and not the other way round: mostly they are fewer.
     beaten_from = len(limits) - np.searchsorted(limits[::-1], scores, side="right")
@@ -230,30 +344,10 @@ def _figures(others: FloatArray, limits: FloatArray, furthest: int) -> tuple[int
     return int(ranks[0]), float((count[:within] / ranks[:within]).sum()) / relevant
 
 
-def _by_columns(
+def _reached(
     others: FloatArray, limits: FloatArray, furthest: int
 ) -> tuple[FloatArray, FloatArray]:
-    """The limits of matches of a rank up to the furthest, if there are, and what scores reach them.
-
-    The others are laid out as a table. A column whose largest score reaches a limit has at least
-    one score that does, so that few columns are left to look into.
-    """
-    width = len(others) // _HEIGHT
-    table, rest = others[: width * _HEIGHT].reshape(_HEIGHT, width), others[width * _HEIGHT :]
-    largest = table.max(axis=0)
-    reaching = width - np.searchsorted(np.sort(largest), limits)
-    able = np.searchsorted(np.arange(1, len(limits) + 1) + reaching, furthest, side="right")
-    if able == 0:
-        return limits[:0], limits[:0]
-    limit = limits[able - 1]
-    scores = np.sort(np.append(table[:, np.flatnonzero(largest >= limit)], rest))
-    return limits[:able], scores[np.searchsorted(scores, limit) :]
-
-
-def _by_sample(
-    others: FloatArray, limits: FloatArray, furthest: int
-) -> tuple[FloatArray, FloatArray]:
-    """The limits of matches of a rank up to the furthest, if there are, and what scores reach them.
+    """The limits of all matches of a rank up to the furthest, and the scores that reach them.
 
     A sample of the others says about where the rank is a little more; if it was too few, more are
     taken.

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from lossmith.core.backend import keras
 from lossmith.files import moved_into_place, read_json, write_text
+from lossmith.siamese.network import SiameseNetwork
 from lossmith.siamese.saved_models import load_model
 
 
@@ -44,7 +45,7 @@ class Progress:
 class Checkpoints:
     """The last and the best epoch of a training, each in a folder of its own.
 
-    A folder appears whole or not at all. It holds the model with the state of its optimizer and
+    A folder appears whole or not at all. It holds the network with the state of its optimizer and
     the progress up to there.
 
     Args:
@@ -54,14 +55,14 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, model: Any, progress: Progress) -> None:
-        """Saves the model after an epoch, and takes away those that are no longer needed."""
+    def save(self, network: SiameseNetwork, progress: Progress) -> None:
+        """Saves the network after an epoch, and takes away those that are no longer needed."""
         self._folder.mkdir(exist_ok=True)
         with moved_into_place(self._path(progress.epochs)) as temporary:
             temporary.mkdir()
-            model.save(temporary / "model.keras")
+            network.save(temporary / "model.keras")
             write_text(temporary / "progress.json", json.dumps(asdict(progress)))
-            states = [keras.ops.convert_to_numpy(v).tolist() for v in _random_states(model)]
+            states = [keras.ops.convert_to_numpy(v).tolist() for v in _random_states(network)]
             write_text(temporary / "random.json", json.dumps(states))
         for epoch in set(self._saved()) - {progress.epochs, progress.best_epoch}:
             shutil.rmtree(self._path(epoch))
@@ -82,18 +83,26 @@ class Checkpoints:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not as a training wrote it: {error!r}.") from error
 
-    def load(self, epoch: int) -> Any:
-        """The model after an epoch, ready to be trained on.
+    def load(self, epoch: int) -> SiameseNetwork:
+        """The network after an epoch, ready to be trained on.
 
         Raises:
             FileNotFoundError: If that epoch is not here.
-            ValueError: If a file of it is damaged; the message names it.
+            ValueError: If a file of it is damaged, or of an earlier lossmith that trained the
+                encoder alone; the message names it.
         """
-        model = load_model(self._path(epoch) / "model.keras")
+        path = self._path(epoch) / "model.keras"
+        network = load_model(path)
+        if not isinstance(network, SiameseNetwork):
+            raise ValueError(
+                f"{path} holds no SiameseNetwork but a {type(network).__name__}, as an earlier "
+                "lossmith kept for losses of class ids. Its training had other batches and cannot "
+                "go on here: start another run."
+            )
         states = read_json(self._path(epoch) / "random.json")
-        for variable, state in zip(_random_states(model), states, strict=True):
+        for variable, state in zip(_random_states(network), states, strict=True):
             variable.assign(state)
-        return model
+        return network
 
     def _saved(self) -> list[int]:
         epochs = (path.name.removeprefix("epoch-") for path in self._folder.glob("epoch-*"))
@@ -103,6 +112,6 @@ class Checkpoints:
         return self._folder / f"epoch-{epoch:04d}"
 
 
-def _random_states(model: Any) -> list[Any]:
-    """Where dropout is in its sequences, which Keras does not save with the model."""
-    return [v for v in model.non_trainable_variables if v.path.endswith("seed_generator_state")]
+def _random_states(network: SiameseNetwork) -> list[Any]:
+    """Where dropout is in its sequences, which Keras does not save with the network."""
+    return [v for v in network.non_trainable_variables if v.path.endswith("seed_generator_state")]

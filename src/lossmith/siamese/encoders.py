@@ -10,6 +10,9 @@ from lossmith.core.backend import keras
 
 layers = keras.layers
 
+LAB_DIMENSIONS = 128
+"""Of the embeddings of the lab's network."""
+
 _WIDTHS = (24, 48, 64, 96, 128)
 """Channels after the stem and after each halving; the last one serves all further ones."""
 
@@ -131,7 +134,7 @@ def _convolution(
 
 def _dense_128(number: int, seeds: random.Random) -> Any:
     return layers.Dense(
-        128, activation="relu", kernel_initializer=_glorot(seeds), name=f"dense_{number}"
+        LAB_DIMENSIONS, activation="relu", kernel_initializer=_glorot(seeds), name=f"dense_{number}"
     )
 
 

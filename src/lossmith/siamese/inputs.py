@@ -4,11 +4,12 @@ On JAX Keras takes the weights out of a model while it trains, evaluates or pred
 if a step cannot be traced. What can be seen to be wrong is therefore refused beforehand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lossmith.core.backend import keras
 
+ops = keras.ops
 tree = keras.tree
 
 Shape = tuple[int | None, ...]
@@ -102,6 +103,77 @@ def check_items(items: Any, wanted: Sequence[Shape] | None) -> None:
         )
 
 
+def check_embeddings(shape: Sequence[int | None]) -> None:
+    """Refuse what an encoder gives, by its shape, if it is not one vector per item.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if len(shape) != 2:
+        raise ValueError(
+            "SiameseNetwork: the encoder must give one vector per item, shape (N, D); it gives "
+            f"{tuple(shape)}. End it with Flatten, pooling or Dense."
+        )
+
+
+def is_pair(inputs: Any, wanted: Sequence[Shape] | None) -> bool:
+    """Whether inputs are two items of an encoder, and not one that has several parts."""
+    parts = 1 if wanted is None else len(wanted)
+    is_two = isinstance(inputs, list | tuple) and len(inputs) == 2
+    return is_two and len(tree.flatten(inputs)) == 2 * parts
+
+
+def check_labelled_items(x: Any, y: Any, wanted: Sequence[Shape] | None) -> None:
+    """Check what a network that is trained on items was given, as `check_data` does for pairs.
+
+    Raises:
+        ValueError: If `x` is a pair or empty, its shapes do not fit the encoder, or there are not
+            as many labels as items.
+    """
+    if isinstance(x, keras.utils.PyDataset):
+        batch = x[0]
+        x, y = batch[0], batch[1] if len(batch) > 1 else None
+    elif not isinstance(x, list | tuple | dict) and not hasattr(x, "shape"):
+        return
+    if is_pair(x, wanted):
+        raise ValueError(
+            "SiameseNetwork got pairs, and its loss is one of class ids: train it on items, "
+            "fit(ClassBatches(x, labels)) or fit(x, labels), or compile it with a loss of pair "
+            "labels, such as contrastive."
+        )
+    if not _shapes(x):
+        raise ValueError(
+            f"SiameseNetwork takes items as arrays; got {_described(x)}. "
+            "Items in a list become an array with np.asarray."
+        )
+    without_views(x, wanted)
+    count = tree.flatten(x)[0].shape[0]
+    if count == 0:
+        raise ValueError("SiameseNetwork takes one item or more; got none.")
+    if y is not None and len(y) != count:
+        raise ValueError(f"SiameseNetwork takes a label per item; got {len(y)} for {count} items.")
+
+
+def without_views(items: Any, wanted: Sequence[Shape] | None) -> tuple[Any, int | None]:
+    """Items as an encoder takes them, and how many views of each thing they are, if they are.
+
+    Args:
+        items: An array `(N, ...)`, or views `(N, V, ...)`, or a nested structure of them.
+        wanted: What `item_shapes` gives for the encoder; items alone if it is not known.
+
+    Raises:
+        ValueError: If they fit the encoder neither as items nor as views.
+    """
+    found = _shapes(items)
+    merged = [(None, *shape[2:]) for shape in found]
+    is_of_views = wanted is not None and not _all_fit(found, wanted) and _all_fit(merged, wanted)
+    if not is_of_views or len({shape[1] for shape in found}) > 1:
+        check_items(items, wanted)
+        return items, None
+    joined = tree.map_structure(lambda x: ops.reshape(x, (-1, *ops.shape(x)[2:])), items)
+    return joined, found[0][1]
+
+
 def _shapes(item: Any) -> list[Shape]:
     """The shapes of the arrays in a structure; none if something in it is no array."""
     leaves = tree.flatten(item)
@@ -144,3 +216,37 @@ def _described(value: Any) -> str:
         return f"{type(value).__name__} of shape {tuple(shape)}"
     length = f" of length {len(value)}" if hasattr(value, "__len__") else ""
     return f"{type(value).__name__}{length}"
+
+
+BATCHES = (
+    "batches ((a, b), labels) of pairs, such as ReadyPairs(x, *balanced_pairs(labels)) or "
+    "[((a, b), labels)]"
+)
+
+
+def batches_of(pairs: Any) -> Iterator[Any]:
+    """One pass over batches of pairs; a `PyDataset` is indexed, since its iteration need not end.
+
+    Raises:
+        TypeError: If they are no batches.
+    """
+    if isinstance(pairs, keras.utils.PyDataset):
+        return (pairs[index] for index in range(pairs.num_batches))
+    if hasattr(pairs, "shape") or not isinstance(pairs, Iterable):
+        raise TypeError(f"SiameseNetwork takes {BATCHES}; got {type(pairs).__name__}.")
+    return iter(pairs)
+
+
+def inputs_and_labels(batch: Any) -> tuple[Any, Any]:
+    """The pair of inputs and the labels of a batch.
+
+    Raises:
+        TypeError: If it is no such batch.
+    """
+    is_labelled = isinstance(batch, list | tuple) and len(batch) >= 2
+    if not is_labelled or not isinstance(batch[0], list | tuple):
+        raise TypeError(
+            f"SiameseNetwork takes {BATCHES}; the first thing in what it got is a "
+            f"{type(batch).__name__}."
+        )
+    return tuple(batch[0]), batch[1]

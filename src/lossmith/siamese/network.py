@@ -3,25 +3,38 @@
 import math
 import numbers
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
 
 from lossmith import distances
-from lossmith.core import Loss
 from lossmith.core.backend import keras
+from lossmith.core.state import LossState
+from lossmith.siamese.batches import ClassBatches
 from lossmith.siamese.evaluation import embed_items
 from lossmith.siamese.figures import VerificationReport
-from lossmith.siamese.inputs import check_data, checked_pair, item_shapes
+from lossmith.siamese.inputs import (
+    BATCHES,
+    batches_of,
+    check_data,
+    check_embeddings,
+    check_labelled_items,
+    checked_pair,
+    inputs_and_labels,
+    is_pair,
+    item_shapes,
+    without_views,
+)
 from lossmith.siamese.pairs import PairDataset
 from lossmith.siamese.trainable_losses import (
-    check_distance,
     check_label_of_same,
-    check_loss,
-    is_from_keras,
-    loss_named,
+    check_labels,
+    checked_loss,
+    has_state,
+    is_of_class_ids,
     margins_of,
+    refuse_accuracy,
 )
 from lossmith.siamese.verification import VerificationScores
 
@@ -36,9 +49,12 @@ class SiameseNetwork(keras.Model):
     `d(a, b) = distance(encoder(a), encoder(b))`, with one encoder and one set of weights. Both
     inputs pass the encoder as one batch, so that batch normalisation sees the two alike.
 
-    Train it on pairs, `fit(pairs)` with `compile(loss=lossmith.losses.contrastive)`, or train the
-    encoder by itself with a loss over class labels. `calibrate` chooses the threshold below which a
-    pair counts as the same; it is saved with the model, in one `.keras` file.
+    Train it on pairs, `fit(pairs)` with `compile(loss=lossmith.losses.contrastive)`, or on items
+    with a loss of class ids, such as `supervised_contrastive` or `ArcFace`: `fit(ClassBatches(x,
+    labels))`. What such a loss learns, class centres say, is kept in `loss_state` and saved with
+    the network that trains; `SiameseNetwork(network.encoder)` is one without. `calibrate` chooses
+    the threshold below which a pair counts as the same; it is saved with the model, in one `.keras`
+    file.
 
     Args:
         encoder: a Keras model from an input to a vector, `(N, ...) -> (N, D)`.
@@ -48,7 +64,8 @@ class SiameseNetwork(keras.Model):
         **kwargs: `trainable` and `dtype` of a Keras model.
 
     Input: a pair `(a, b)` of arrays (or nested structures) as the encoder takes them.
-    Output: the distances, `(N,)`.
+    Output: the distances, `(N,)`. Compiled with a loss of class ids, the model also takes items
+    alone, `(N, ...)` or V views `(N, V, ...)`, and gives their embeddings.
 
     Raises:
         TypeError: if the encoder is not a Keras model.
@@ -83,8 +100,10 @@ class SiameseNetwork(keras.Model):
         self.encoder = encoder
         self._distance = distances.get(distance)
         self.threshold = threshold
+        self.loss_state = None
+        self._is_of_items = False
         if getattr(encoder, "built", False) and hasattr(encoder, "output_shape"):
-            self._check_embeddings(encoder.output_shape)
+            check_embeddings(encoder.output_shape)
             self.build((encoder.input_shape, encoder.input_shape))
 
     @property
@@ -102,28 +121,36 @@ class SiameseNetwork(keras.Model):
         self._threshold = None if value is None else float(value)
 
     def build(self, input_shape: Any) -> None:
-        """Build the encoder for one of the two inputs."""
-        first, _ = input_shape
+        """Build the encoder for one of the two inputs, or for items where those are given."""
+        is_of_items = isinstance(input_shape, dict) or isinstance(input_shape[0], int | None)
         if not self.encoder.built:
-            self.encoder.build(first)
+            self.encoder.build(input_shape if is_of_items else input_shape[0])
         tree.map_structure(self._check_margin, self.loss)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """The distances of the pairs, `(N,)`."""
-        a, b = checked_pair(inputs, item_shapes(self.encoder))
+        """The distances of the pairs, `(N,)`; of items, where it is trained on them, embeddings."""
+        wanted = item_shapes(self.encoder)
+        if self._is_of_items and not is_pair(inputs, wanted):
+            return self._with_state(self._embedded(inputs, training), training)
+        a, b = checked_pair(inputs, wanted)
         joined = tree.map_structure(lambda x, y: ops.concatenate([x, y], axis=0), a, b)
         embeddings = self.encoder(joined, training=training)
-        self._check_embeddings(embeddings.shape)
+        check_embeddings(embeddings.shape)
         count = ops.shape(tree.flatten(a)[0])[0]
-        return self._distance(embeddings[:count], embeddings[count:])
+        distances = self._distance(embeddings[:count], embeddings[count:])
+        return distances if self._is_of_items else self._with_state(distances, training)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None]:
-        """One distance per pair."""
-        shape: Any = input_shape
-        while isinstance(shape, list | tuple) and isinstance(shape[0], list | tuple | dict):
-            shape = shape[0]
-        return (next(iter(shape.values()))[0] if isinstance(shape, dict) else shape[0],)
+    def _embedded(self, inputs: Any, training: bool | None) -> Any:
+        items, views = without_views(inputs, item_shapes(self.encoder))
+        embeddings = self.encoder(items, training=training)
+        check_embeddings(embeddings.shape)
+        if views is None:
+            return embeddings
+        return ops.reshape(embeddings, (-1, views, embeddings.shape[-1]))
+
+    def _with_state(self, outputs: Any, training: bool | None) -> Any:
+        return outputs if self.loss_state is None else self.loss_state(outputs, training=training)
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """Configure training as `keras.Model.compile` does.
@@ -131,37 +158,68 @@ class SiameseNetwork(keras.Model):
         Args:
             optimizer: as for any Keras model.
             loss: a loss of pair labels and distances, such as `lossmith.losses.contrastive`, its
-                name, or a function of one's own.
+                name, or a function of one's own; or a loss of class ids and embeddings, which is
+                trained on items.
             **kwargs: what else `keras.Model.compile` takes.
 
         Raises:
-            ValueError: if the loss does not compare pair labels with distances, has a margin that
-                the distance can never reach or was given another distance, or a metric is Keras'
-                accuracy, which takes the distances for probabilities.
+            ValueError: if the loss compares neither pair labels with distances nor class ids with
+                embeddings, has a margin out of reach or centres of other dimensions, or was given
+                another distance, or a metric is Keras' accuracy, which is for probabilities.
             TypeError: if the loss is a class instead of an instance.
         """
         if loss is not None:
             loss = tree.map_structure(self._checked_loss, loss)
         for metric in tree.flatten([kwargs.get("metrics"), kwargs.get("weighted_metrics")]):
-            _refuse_accuracy(metric)
+            refuse_accuracy(metric)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        self._is_of_items = any(map(is_of_class_ids, tree.flatten(loss)))
+        self._keep_state_of(next((each for each in tree.flatten(loss) if has_state(each)), None))
+
+    def _keep_state_of(self, loss: Any) -> None:
+        """Keep what a loss learns; of one that is equal to the last one, as it is by now."""
+        present: Any = self.loss_state
+        if loss is not None and present is not None and present.loss == loss:
+            return
+        states = (each for each in self.encoder._flatten_layers() if isinstance(each, LossState))
+        is_in_encoder = any(state.loss == loss for state in states)
+        self._tracker.unlock()
+        self._tracker.untrack(present)
+        self.loss_state = None if loss is None or is_in_encoder else loss.state
+        self._tracker.lock()
+        if self.loss_state is not None and self._dimensions() is not None:
+            self.loss_state.build((None, self._dimensions()))
+
+    def get_compile_config(self) -> Any:
+        """What a Keras model has, and of which shape the state of the loss was built."""
+        config = super().get_compile_config()
+        if self.loss_state is None:
+            return config
+        return {**config, "loss_state": self.loss_state.get_build_config()}
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile as a saved model was; Keras does not do so by itself where `compile` differs."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        given = dict(keras.saving.deserialize_keras_object(config))
+        shape = given.pop("loss_state", None)
+        self.compile(**given)
+        if shape and self.loss_state is not None and not self.loss_state.built:
+            self.loss_state.build_from_config(shape)
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train as `keras.Model.fit` does, on pairs `(a, b)` with labels or a data set of them.
 
+        With a loss of class ids it is items with their ids, or `ClassBatches` of them; for a loss
+        of two views, such as `clip`, those with `paired=True`.
+
         A threshold that is there stays, with a warning once steps have been taken: it was chosen
         for other distances.
 
         Raises:
-            ValueError: if the inputs are no pairs, or do not fit the encoder, if an array of labels
-                holds others than the loss takes, or if the loss takes 0 for same and a data set of
-                lossmith has 1; the network is as it was before.
+            ValueError: if the inputs are not what the loss takes, or do not fit the encoder, if an
+                array of labels holds others than the loss takes, or if the loss takes 0 for same
+                and a data set of lossmith has 1; the network is as it was before.
         """
         self._check_labelled(x, y)
         held_out = kwargs.get("validation_data")
@@ -187,7 +245,7 @@ class SiameseNetwork(keras.Model):
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """The distances as `keras.Model.predict` gives them; what it refuses is as for `fit`."""
-        self._check_data(x)
+        check_data(x, None, item_shapes(self.encoder))
         return super().predict(x, *args, **kwargs)
 
     def embed(self, x: Any, batch_size: int = 256) -> np.ndarray:
@@ -228,9 +286,9 @@ class SiameseNetwork(keras.Model):
             TypeError: if the batches are not of this form.
         """
         scores = VerificationScores()
-        for batch in _batches(pairs):
-            inputs, labels = _inputs_and_labels(batch)
-            self._check_data(inputs, labels)
+        for batch in batches_of(pairs):
+            inputs, labels = inputs_and_labels(batch)
+            check_data(inputs, labels, item_shapes(self.encoder))
             scores.update(ops.convert_to_numpy(self.predict_on_batch(inputs)), labels)
         return scores
 
@@ -256,7 +314,7 @@ class SiameseNetwork(keras.Model):
         """
         if not isinstance(false_accept_rate, numbers.Real | None):
             raise TypeError(
-                f"SiameseNetwork.calibrate takes {_BATCHES}, and a false-accept rate as its second "
+                f"SiameseNetwork.calibrate takes {BATCHES}, and a false-accept rate as its second "
                 f"argument; got a {type(false_accept_rate).__name__} for the rate."
             )
         scores = self.score(pairs)
@@ -276,29 +334,20 @@ class SiameseNetwork(keras.Model):
         optimizer = getattr(self, "optimizer", None)
         return 0 if optimizer is None else int(ops.convert_to_numpy(optimizer.iterations.value))
 
-    def _check_data(self, x: Any, y: Any = None) -> None:
-        if x is not None:
-            check_data(x, y, item_shapes(self.encoder))
-
     def _check_labelled(self, x: Any, y: Any = None) -> None:
-        self._check_data(x, y)
+        check = check_labelled_items if self._is_of_items else check_data
+        if x is not None:
+            check(x, y, item_shapes(self.encoder))
+        if isinstance(x, ClassBatches):
+            y = x.class_ids
         if isinstance(x, PairDataset):
             tree.map_structure(check_label_of_same, self.loss)
         elif y is not None:
             labels = np.asarray(ops.convert_to_numpy(y))
-            tree.map_structure(lambda loss: _check_labels(loss, labels), self.loss)
+            tree.map_structure(lambda loss: check_labels(loss, labels), self.loss)
 
     def _checked_loss(self, loss: Any) -> Any:
-        if isinstance(loss, type):
-            raise TypeError(
-                f"SiameseNetwork.compile: loss is the class {loss.__name__}; "
-                f"write {loss.__name__}()."
-            )
-        if isinstance(loss, str):
-            loss = loss_named(loss)
-        if isinstance(loss, Loss) or is_from_keras(loss):
-            check_loss(loss, trained_on="pairs")
-        check_distance(loss, self._distance.name)
+        loss = checked_loss(loss, self._distance.name, self._dimensions())
         self._check_margin(loss)
         return loss
 
@@ -306,23 +355,19 @@ class SiameseNetwork(keras.Model):
         for margin in margins_of(loss):
             self._distance.check_margin(margin, self._unit_length())
 
-    def _check_embeddings(self, shape: Any) -> None:
-        if len(shape) != 2:
-            raise ValueError(
-                "SiameseNetwork: the encoder must give one vector per item, shape (N, D); it gives "
-                f"{tuple(shape)}. End it with Flatten, pooling or Dense."
-            )
-
     def _unit_length(self) -> int | None:
         """The number of dimensions if the encoder is known to give vectors of length 1."""
         layers = getattr(self.encoder, "layers", [self.encoder])
         is_unit = layers and isinstance(layers[-1], keras.layers.UnitNormalization)
-        # An encoder that is not built yet has no output shape.
+        return self._dimensions() if is_unit else None
+
+    def _dimensions(self) -> int | None:
+        """The number of dimensions; an encoder that is not built yet has no output shape."""
         shape = getattr(self.encoder, "output_shape", None)
-        return shape[-1] if is_unit and shape is not None else None
+        return None if shape is None else int(shape[-1])
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Save encoder, distance and threshold in one `.keras` file.
+        """Save encoder, distance, threshold and what the loss has learned in one `.keras` file.
 
         Raises:
             ValueError: for an `.h5` file.
@@ -350,47 +395,3 @@ class SiameseNetwork(keras.Model):
             config["encoder"], custom_objects=custom_objects
         )
         return cls(**{**config, "encoder": encoder})
-
-
-_BATCHES = (
-    "batches ((a, b), labels) of pairs, such as ReadyPairs(x, *balanced_pairs(labels)) or "
-    "[((a, b), labels)]"
-)
-
-
-def _batches(pairs: Any) -> Iterator[Any]:
-    """One pass; a `PyDataset` is indexed, since its iteration need not end."""
-    if isinstance(pairs, keras.utils.PyDataset):
-        return (pairs[index] for index in range(pairs.num_batches))
-    if hasattr(pairs, "shape") or not isinstance(pairs, Iterable):
-        raise TypeError(f"SiameseNetwork takes {_BATCHES}; got {type(pairs).__name__}.")
-    return iter(pairs)
-
-
-def _inputs_and_labels(batch: Any) -> tuple[Any, Any]:
-    is_labelled = isinstance(batch, list | tuple) and len(batch) >= 2
-    if not is_labelled or not isinstance(batch[0], list | tuple):
-        raise TypeError(
-            f"SiameseNetwork takes {_BATCHES}; the first thing in what it got is a "
-            f"{type(batch).__name__}."
-        )
-    return tuple(batch[0]), batch[1]
-
-
-def _refuse_accuracy(metric: Any) -> None:
-    if isinstance(metric, str):
-        is_accuracy = metric.lower().replace("_", "") in ("accuracy", "acc", "binaryaccuracy")
-    else:
-        known = (keras.metrics.Accuracy, keras.metrics.BinaryAccuracy)
-        is_accuracy = isinstance(metric, known) or metric is keras.metrics.binary_accuracy
-    if is_accuracy:
-        raise ValueError(
-            f"SiameseNetwork: the metric {metric!r} takes the distances for probabilities, and is "
-            "near 0 for a good network. The accuracy at a threshold comes from "
-            "network.calibrate(validation_pairs) after training."
-        )
-
-
-def _check_labels(loss: Any, labels: np.ndarray) -> None:
-    if isinstance(loss, Loss):
-        loss.check_targets(labels)

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
 from lossmith import distances
 from lossmith.core import Loss, get
 from lossmith.losses import contrastive, supervised_contrastive
+from lossmith.siamese.encoders import LAB_DIMENSIONS
 from lossmith.siamese.trainable_losses import (
+    CentresToLearn,
+    check_centres,
     check_label_of_same,
     check_loss,
     margins_of,
@@ -42,8 +45,8 @@ class TrainingSettings:
         distance: The name of a distance of `lossmith.distances`.
         loss: A loss of class ids and embeddings (`targets="class"`), or of pair labels and
             distances (`targets="pair"`).
-        pairing: How a step gets its items: `"batch"` (class-labelled batches, for a loss of class
-            ids), `"balanced"` (`LabelPairs`) or `"lab"` (`lab_pairs`).
+        pairing: How a step gets its items: `"batch"` (`ClassBatches`, for a loss of class ids),
+            `"balanced"` (`LabelPairs`) or `"lab"` (`lab_pairs`).
         optimizer: `"adam"` or `"rmsprop"`.
         schedule: Of the learning rate: `"cosine"` (a short rise, then a fall to 0) or `"constant"`.
         learning_rate: The largest learning rate.
@@ -98,9 +101,13 @@ class TrainingSettings:
 
     @property
     def margin(self) -> float | None:
-        """The margin of the loss, if it has one."""
-        margin: float | None = self.loss.hyperparameters.get("margin")
-        return margin
+        """The margin in distance of the loss, if it has one."""
+        return next(iter(margins_of(self.loss)), None)
+
+    @property
+    def dimensions(self) -> int:
+        """The number of dimensions of an embedding."""
+        return LAB_DIMENSIONS if self.encoder == "lab" else self.embedding_size
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON can hold them."""
@@ -124,6 +131,7 @@ class TrainingSettings:
     def _check_loss(self) -> None:
         check_loss(self.loss, trained_on="items" if self.pairing == "batch" else "pairs")
         check_label_of_same(self.loss)
+        check_centres(self.loss, self.dimensions)
         for own in own_distances(self.loss):
             if own != self.distance:
                 raise ValueError(
@@ -135,7 +143,9 @@ class TrainingSettings:
             distances.get(self.distance).check_margin(margin, unit_length)
 
 
-def settings_for(items: int, preset: Preset = "default", **given: Any) -> TrainingSettings:
+def settings_for(
+    items: int, preset: Preset = "default", *, classes: int = 1, **given: Any
+) -> TrainingSettings:
     """Sensible settings for a number of training items, with some of them given.
 
     The preset `"default"` is made for the best network in a given time: small data get more epochs
@@ -146,7 +156,10 @@ def settings_for(items: int, preset: Preset = "default", **given: Any) -> Traini
     Args:
         items: The number of training items.
         preset: `"default"` or `"lab"`.
-        **given: Attributes of `TrainingSettings` that are to have these values.
+        classes: The number of classes of the training items, if the loss is to learn a centre for
+            each.
+        **given: Attributes of `TrainingSettings` that are to have these values; `loss` may be
+            `CentresToLearn`.
 
     Returns:
         The settings.
@@ -165,6 +178,10 @@ def settings_for(items: int, preset: Preset = "default", **given: Any) -> Traini
         raise ValueError(
             f"preset must be one of {', '.join(get_args(Preset))}. Received: {preset!r}."
         )
+    if isinstance(given.get("loss"), CentresToLearn):
+        others = settings_for(items, preset, **{**given, "loss": supervised_contrastive})
+        loss = given["loss"].learned_for(classes, others.dimensions, others.seed)
+        return replace(others, loss=loss)
     values = dict(_LAB) if preset == "lab" else _for_size(items)
     loss = given.get("loss", values["loss"])
     if isinstance(loss, Loss) and loss.targets != values["loss"].targets:

@@ -1,11 +1,16 @@
 """Which losses train a Siamese network."""
 
 import inspect
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
 
-from lossmith.allpairs import TwoEncoderLoss
-from lossmith.core import Loss, get
+import numpy as np
+
+from lossmith.allpairs import CrossBatchMemory, TwoEncoderLoss
+from lossmith.core import Loss, get, learned, registry
+from lossmith.core.backend import keras
+from lossmith.losses.centres import CentreLoss
 
 TrainedOn = Literal["pairs", "items"]
 
@@ -28,12 +33,66 @@ def loss_named(name: str) -> Loss:
         loss = get(name)
     except TypeError as error:
         raise ValueError(
-            f"{error} That cannot be said here: train a model of your own with this loss "
-            "(docs/hyperparameters.md), or choose one of embeddings alone, such as nt_xent."
+            f"{error} A name does not say it: train from Python with the loss itself, "
+            "network.compile(optimizer, loss), or choose one of embeddings alone, such as nt_xent."
         ) from error
     if not isinstance(loss, Loss):
         raise ValueError(f"{name} is not one of the losses that `lossmith list` shows.")
     return loss
+
+
+@dataclass(frozen=True)
+class CentresToLearn:
+    """A loss with class centres, before it is known how many classes there are.
+
+    Called with hyperparameters it is one with these, as a loss is.
+
+    Attributes:
+        kind: The class of the loss.
+        hyperparameters: Those that are not the centres and have been given.
+    """
+
+    kind: type[CentreLoss]
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, **hyperparameters: Any) -> Self:
+        """The same with other hyperparameters.
+
+        Raises:
+            TypeError, ValueError: If they are not such as the loss takes, or its centres.
+        """
+        if "centres" in hyperparameters:
+            raise ValueError(
+                f"{self.kind.__name__} learns its centres here, one for each class: leave centres "
+                "out."
+            )
+        changed = type(self)(self.kind, {**self.hyperparameters, **hyperparameters})
+        changed.learned_for(1, 1)
+        return changed
+
+    def learned_for(self, classes: int, dimensions: int, seed: int | None = None) -> CentreLoss:
+        """The loss, with a centre to learn for each class."""
+        initializer = keras.initializers.GlorotUniform(seed)
+        centres = learned(shape=(classes, dimensions), initializer=initializer)
+        return self.kind(centres=centres, **self.hyperparameters)
+
+    def learned_as_in(self, loss: Loss) -> CentreLoss | None:
+        """The loss with the centres of another one, if that is of the same class."""
+        if type(loss) is not self.kind:
+            return None
+        return self.kind(centres=loss.hyperparameters["centres"], **self.hyperparameters)
+
+
+def loss_or_centres(name: str) -> Loss | CentresToLearn:
+    """What `loss_named` gives, or for a loss with class centres what makes it for some classes.
+
+    Raises:
+        ValueError: As `loss_named` does.
+    """
+    kind = registry.class_named(name)
+    if kind is not None and issubclass(kind, CentreLoss):
+        return CentresToLearn(kind)
+    return loss_named(name)
 
 
 def check_loss(loss: Any, trained_on: TrainedOn) -> None:
@@ -58,22 +117,58 @@ def check_loss(loss: Any, trained_on: TrainedOn) -> None:
             f"{loss!r} gives a value per item, and training needs one number: leave "
             "reduction='none' out."
         )
-    if isinstance(loss, TwoEncoderLoss):
-        raise ValueError(
-            f"{loss.default_name} compares the outputs of two encoders, and a Siamese network has "
-            "one: choose a loss of one embedding per item, such as nt_xent."
-        )
     if loss.targets == "class" and trained_on == "pairs":
         raise ValueError(
-            f"{loss.default_name} is a loss of class ids, which pairs do not have. Train the "
-            "encoder by itself with it, encoder.compile(loss=...) and encoder.fit(x, labels), or "
-            "choose a loss of pair labels, such as contrastive."
+            f"{loss.default_name} is a loss of class ids, which pairs do not have: it needs "
+            "batches of labelled items, or choose a loss of pair labels, such as contrastive."
         )
     if loss.targets == "pair" and trained_on == "items":
         raise ValueError(
             f"{loss.default_name} is a loss of pair labels, which batches of labelled items do "
             "not have: it needs the pairing balanced or lab."
         )
+
+
+def checked_loss(loss: Any, distance: str, dimensions: int | None) -> Any:
+    """The loss that a network is compiled with, by its name or as it is.
+
+    Args:
+        loss: What was given for a loss.
+        distance: The name of the distance by which the network compares.
+        dimensions: Those of the embeddings, if they are known.
+
+    Raises:
+        ValueError: If it compares what the network does not give, was given another distance, or
+            has centres of other dimensions.
+        TypeError: If it is a class.
+    """
+    if isinstance(loss, type):
+        raise TypeError(
+            f"SiameseNetwork.compile: loss is the class {loss.__name__}; write {loss.__name__}()."
+        )
+    if isinstance(loss, str):
+        loss = loss_named(loss)
+    if isinstance(loss, Loss) or is_from_keras(loss):
+        check_loss(loss, trained_on="items" if is_of_class_ids(loss) else "pairs")
+    if not is_of_class_ids(loss):
+        check_distance(loss, distance)
+    check_centres(loss, dimensions)
+    return loss
+
+
+def is_of_class_ids(loss: Any) -> bool:
+    """Whether a loss compares class ids with embeddings, and is trained on items."""
+    return isinstance(loss, Loss) and loss.targets == "class"
+
+
+def check_labels(loss: Any, labels: np.ndarray) -> None:
+    """Refuse labels that a loss does not take, if it says so.
+
+    Raises:
+        ValueError: If there are some.
+    """
+    if isinstance(loss, Loss) and loss.checks_targets:
+        loss.check_targets(labels)
 
 
 def check_label_of_same(loss: Any) -> None:
@@ -108,9 +203,49 @@ def check_distance(loss: Any, distance: str) -> None:
             )
 
 
+def check_centres(loss: Any, dimensions: int | None, classes: int | None = None) -> None:
+    """Refuse centres that do not fit the embeddings, or are fewer than the classes.
+
+    Args:
+        loss: A loss, which need not have centres.
+        dimensions: Those of the embeddings, if they are known.
+        classes: The number of classes, if it is known.
+
+    Raises:
+        ValueError: If they do not fit.
+    """
+    for each in _with_parts(loss):
+        if not isinstance(each, CentreLoss):
+            continue
+        count, length = np.shape(each.centres)
+        if dimensions not in (None, length):
+            raise ValueError(
+                f"{each!r}: the centres have {length} dimensions and the embeddings {dimensions}; "
+                "the shape of the centres is (classes, dimensions)."
+            )
+        if classes is not None and count < classes:
+            raise ValueError(f"{each!r} has {count} centres, and there are {classes} classes.")
+
+
+def has_centres(loss: Any) -> bool:
+    """Whether a loss, or one that it is made of, has class centres."""
+    return any(isinstance(each, CentreLoss) for each in _with_parts(loss))
+
+
+def takes_views(loss: Any) -> bool:
+    """Whether a loss, or one that it is made of, compares two views of each thing."""
+    return any(isinstance(each, TwoEncoderLoss) for each in _with_parts(loss))
+
+
+def has_state(loss: Any) -> bool:
+    """Whether a loss keeps something in the model that it trains."""
+    return isinstance(loss, CrossBatchMemory) or bool(getattr(loss, "changing", None))
+
+
 def margins_of(loss: Any) -> list[float]:
-    """The margins of a loss, and of those that it is made of."""
-    margins = (getattr(each, "margin", None) for each in _with_parts(loss))
+    """The margins in distance of a loss, and of those that it is made of."""
+    parts = (each for each in _with_parts(loss) if not _is_of_similarities(each))
+    margins = (getattr(each, "margin", None) for each in parts)
     return [margin for margin in margins if isinstance(margin, int | float)]
 
 
@@ -121,6 +256,12 @@ def _with_parts(loss: Any) -> Iterator[Any]:
         for value in loss.hyperparameters.values():
             if isinstance(value, Loss):
                 yield from _with_parts(value)
+
+
+def _is_of_similarities(loss: Any) -> bool:
+    """Whether a loss compares by angles or products, which have other margins than distances."""
+    measure = getattr(loss, "measure", None)
+    return isinstance(loss, CentreLoss) or measure in ("cosine_similarity", "dot")
 
 
 def own_distance(loss: Any) -> Any:
@@ -145,3 +286,22 @@ def _advice(loss: Any) -> str:
     if isinstance(loss, Loss) and not type(loss).__module__.startswith("lossmith."):
         return ' If its y_true are pair labels, declare it with targets="pair".'
     return ""
+
+
+def refuse_accuracy(metric: Any) -> None:
+    """Refuse a metric of Keras' that takes distances for probabilities.
+
+    Raises:
+        ValueError: If it is an accuracy.
+    """
+    if isinstance(metric, str):
+        is_accuracy = metric.lower().replace("_", "") in ("accuracy", "acc", "binaryaccuracy")
+    else:
+        known = (keras.metrics.Accuracy, keras.metrics.BinaryAccuracy)
+        is_accuracy = isinstance(metric, known) or metric is keras.metrics.binary_accuracy
+    if is_accuracy:
+        raise ValueError(
+            f"SiameseNetwork: the metric {metric!r} takes the distances for probabilities, and is "
+            "near 0 for a good network. The accuracy at a threshold comes from "
+            "network.calibrate(validation_pairs) after training."
+        )

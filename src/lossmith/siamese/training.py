@@ -1,7 +1,7 @@
 """Training a Siamese network on labelled items, with checkpoints from which it can go on."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,6 +19,7 @@ from lossmith.siamese.network import SiameseNetwork
 from lossmith.siamese.pair_sampling import balanced_pairs, lab_pairs
 from lossmith.siamese.pairs import Items, LabelPairs, ReadyPairs
 from lossmith.siamese.settings import TrainingSettings
+from lossmith.siamese.trainable_losses import check_centres, has_centres, takes_views
 
 Ending = Literal["finished", "early_stopping", "interrupted"]
 
@@ -73,10 +74,11 @@ def train(
 
     After each epoch the validation items are embedded and their balanced pairs give `val_loss`,
     `val_auc` and `val_accuracy` (at the best threshold). A loss of class ids is over all pairs of a
-    batch, in `val_loss` as in training; where there are fewer validation items than a batch takes,
-    the two cannot be compared. A training that was interrupted and goes
-    on has the batches, and on a deterministic backend the weights, that it would have had without
-    the interruption; of an epoch that is not complete nothing is kept.
+    batch of `ClassBatches`, in `val_loss` as in training; where there are fewer validation items
+    than a batch takes, the two cannot be compared. What a loss learns, such as class centres, is
+    in the checkpoints and not in the network that comes out. A training that was interrupted and
+    goes on has the batches, and on a deterministic backend the weights, that it would have had
+    without the interruption; of an epoch that is not complete nothing is kept.
 
     Args:
         settings: What to train with; see `settings_for`.
@@ -93,7 +95,8 @@ def train(
     Raises:
         ReadingError: If items cannot be read when they are needed; complete epochs are kept.
         NoEpochError: If a callback ended the training before the first epoch was complete.
-        ValueError: If settings and items do not fit, such as a margin that is out of reach.
+        ValueError: If settings and items do not fit, such as a margin that is out of reach, or
+            fewer class centres than classes.
     """
     store = Checkpoints(checkpoints)
     progress = store.progress()
@@ -102,9 +105,9 @@ def train(
     if progress.epochs == 0:
         raise NoEpochError("The training was stopped before its first epoch was complete.")
     kept_epoch = progress.best_epoch if settings.patience else progress.epochs
-    model = store.load(kept_epoch)
+    trained = store.load(kept_epoch)
     return Training(
-        network=SiameseNetwork(_encoder_of(model), settings.distance),
+        network=SiameseNetwork(trained.encoder, settings.distance),
         progress=progress,
         kept_epoch=kept_epoch,
         ending=_ending(progress, settings),
@@ -129,14 +132,17 @@ def _fit(
     progress = store.progress()
     watched = [_WatchedItems(part.items) for part in (training, validation)]
     training, validation = map(LabelledItems, watched, (training.labels, validation.labels))
+    class_ids = _class_ids(settings, training.labels, validation.labels)
     batches = _batches(settings, training, progress.epochs)
     if progress.epochs:
-        model = store.load(progress.epochs)
+        network = store.load(progress.epochs)
     else:
-        model = _new_model(settings, tuple(training.items[np.arange(1)].shape[1:]), len(batches))
-    keeper = _EpochKeeper(settings, _Validation(settings, validation), store, len(batches))
+        shape = tuple(training.items[np.arange(1)].shape[1:])
+        network = _new_network(settings, shape, len(batches))
+    held_out = _Validation(settings, validation, class_ids)
+    keeper = _EpochKeeper(settings, held_out, store, len(batches))
     try:
-        model.fit(
+        network.fit(
             batches,
             initial_epoch=progress.epochs,
             epochs=settings.epochs,
@@ -152,6 +158,22 @@ def _fit(
                 raise ReadingError(str(items.error)) from items.error
         raise
     return keeper.progress
+
+
+def _class_ids(settings: TrainingSettings, trained: Any, held_out: Any) -> dict[Any, int]:
+    """The ids of the classes that are trained on, and after them of those that are held out only.
+
+    Raises:
+        ValueError: If a class has no centre, where the loss has centres.
+    """
+    names, others = np.unique(trained), np.setdiff1d(held_out, trained)
+    check_centres(settings.loss, settings.dimensions, len(names))
+    if others.size and has_centres(settings.loss):
+        raise ValueError(
+            f"{settings.loss!r} learns no centre for validation items of a class that is not "
+            f"trained on. Received: {others.tolist()[0]!r}."
+        )
+    return {name: number for number, name in enumerate([*names.tolist(), *others.tolist()])}
 
 
 class _WatchedItems:
@@ -181,22 +203,22 @@ def _batches(settings: TrainingSettings, training: LabelledItems, epoch: int) ->
         "initial_epoch": epoch,
     }
     if settings.pairing == "batch":
-        return ClassBatches(items, labels, **common)
+        return ClassBatches(items, labels, paired=takes_views(settings.loss), **common)
     if settings.pairing == "balanced":
         return LabelPairs(items, labels, **common)
     return ReadyPairs(items, *lab_pairs(labels, settings.seed), shuffle=True, **common)
 
 
-def _new_model(settings: TrainingSettings, input_shape: tuple[int, ...], steps: int) -> Any:
-    """What `fit` trains: the encoder for a loss of class ids, the network for one of pairs."""
+def _new_network(
+    settings: TrainingSettings, input_shape: tuple[int, ...], steps: int
+) -> SiameseNetwork:
     if settings.encoder == "lab":
         encoder = lab_encoder(input_shape, settings.seed)
     else:
         encoder = default_encoder(input_shape, settings.embedding_size, settings.seed)  # type: ignore[arg-type]
     network = SiameseNetwork(encoder, settings.distance)
-    model = encoder if settings.pairing == "batch" else network
-    model.compile(optimizer=_optimizer(settings, steps), loss=settings.loss)
-    return model
+    network.compile(optimizer=_optimizer(settings, steps), loss=settings.loss)
+    return network
 
 
 def _optimizer(settings: TrainingSettings, steps: int) -> Any:
@@ -214,24 +236,21 @@ def _optimizer(settings: TrainingSettings, steps: int) -> Any:
     return kind(rate)
 
 
-def _encoder_of(model: Any) -> Any:
-    return model.encoder if isinstance(model, SiameseNetwork) else model
-
-
 @dataclass
 class _Validation:
-    """The figures of the validation items under the encoder as it is."""
+    """The figures of the validation items under the network as it is."""
 
     settings: TrainingSettings
     items: LabelledItems
+    class_ids: Mapping[Any, int]
     pairs: npt.NDArray[np.int64] = field(init=False)
     same: npt.NDArray[np.int32] = field(init=False)
 
     def __post_init__(self) -> None:
         self.pairs, self.same = balanced_pairs(self.items.labels, self.settings.seed)
 
-    def figures(self, encoder: Any) -> dict[str, float]:
-        embeddings = embed_items(encoder, self.items.items)
+    def figures(self, network: SiameseNetwork) -> dict[str, float]:
+        embeddings = embed_items(network.encoder, self.items.items)
         if not np.isfinite(embeddings).all():
             raise ValueError(
                 "The training has diverged: the embeddings of the validation items are no longer "
@@ -242,18 +261,28 @@ class _Validation:
         false_accepts, true_accepts = counts.rates_at(counts.best_threshold())
         same_share = counts.same_pairs / len(self.same)
         return {
-            "val_loss": self._loss(embeddings, distances),
+            "val_loss": self._loss(network, embeddings, distances),
             "val_auc": counts.auc(),
             "val_accuracy": same_share * true_accepts + (1 - same_share) * (1 - false_accepts),
         }
 
-    def _loss(self, embeddings: Any, distances: Any) -> float:
+    def _loss(self, network: SiameseNetwork, embeddings: Any, distances: Any) -> float:
         loss = self.settings.loss
         if loss.targets == "pair":
             return float(loss(self.same, distances))
-        codes = np.unique(self.items.labels, return_inverse=True)[1].astype(np.int32)
-        batches = ClassBatches(embeddings, codes, self.settings.batch_size).indices
-        return float(np.mean([float(loss(codes[i], embeddings[i])) for i in batches]))
+        labels = self.items.labels
+        ids = np.array([self.class_ids[name] for name in np.unique(labels).tolist()], np.int32)
+        batches = ClassBatches(
+            embeddings, labels, self.settings.batch_size, paired=takes_views(loss)
+        )
+        values = []
+        for number in range(len(batches)):
+            vectors, classes = batches[number]
+            outputs = keras.ops.convert_to_tensor(vectors)
+            if network.loss_state is not None:
+                outputs = network.loss_state(outputs, training=False)
+            values.append(float(loss(ids[classes], outputs)))
+        return float(np.mean(values))
 
 
 class _EpochKeeper(keras.callbacks.Callback):
@@ -280,7 +309,7 @@ class _EpochKeeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self._steps_done < self._steps:
             return
-        logs |= self._validation.figures(_encoder_of(self.model))
+        logs |= self._validation.figures(self.model)
         elapsed, before = time.perf_counter() - self._started, self.progress.seconds
         self.progress = self.progress.after_epoch(logs, elapsed)
         logs["seconds"] = elapsed - before
