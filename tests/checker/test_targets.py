@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lossmith.checker.settings import TARGETS
-from lossmith.checker.targets import ROWS, build, pull_back, to_free, to_prediction
+from lossmith.checker.links import pull_back, to_free, to_prediction
+from lossmith.checker.targets import ROWS, build
 
 pytestmark = pytest.mark.backend_free
 

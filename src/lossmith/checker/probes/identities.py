@@ -8,10 +8,11 @@ from lossmith.checker import rules
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.hyperparameters import hyperparameters
+from lossmith.checker.links import to_prediction
 from lossmith.checker.probes import scan
 from lossmith.checker.probes.hyperparameters import larger, rebuilt
 from lossmith.checker.report import Finding, Severity
-from lossmith.checker.targets import ROWS, to_prediction
+from lossmith.checker.targets import ROWS
 
 _SLOPED = ("pinball", "quantile")
 _BOUNDED = ("dice", "iou", "jaccard", "tversky")
