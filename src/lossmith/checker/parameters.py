@@ -1,7 +1,6 @@
 """Losses of several predicted numbers for one target, whose number nobody said."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
