@@ -1,5 +1,6 @@
 """The inputs of a kind of target, in the shape that a loss takes."""
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -7,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.checker import rules
+from lossmith.checker import parameters, rules
+from lossmith.checker.boxes import as_read
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, Observation
 from lossmith.checker.report import Finding
@@ -63,7 +65,7 @@ def given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool 
     if period is not None:
         problem = build(kind, settings.seed, columns=problem.y_pred.shape[1],
                         domain=(-period / 4, period / 4))  # fmt: skip
-    problem = _with_batch(problem, settings)
+    problem = _with_batch(as_read(evaluator, problem), settings)
     context = Context(evaluator, problem, settings, certain)
     narrowed = _positive_only(context)
     if narrowed is None:
@@ -122,6 +124,16 @@ def _that_runs(
     own = _of_own_shape(settings, kind)
     if own is not None:
         return own, evaluator.reduced(own.y_true, own.y_pred)
+    problem, seen = _as_usual(evaluator, settings, kind)
+    if kind == "regression" and settings.y_true is None:
+        return parameters.that_runs(evaluator, settings.seed, problem) or (problem, seen)
+    return problem, seen
+
+
+def _as_usual(
+    evaluator: Evaluator, settings: Settings, kind: Target
+) -> tuple[Problem | None, Observation]:
+    """The inputs of a kind with a prediction for each target."""
     first: Observation | None = None
     for columns in _columns(settings, kind):
         problem = build(
@@ -136,11 +148,7 @@ def _that_runs(
 
 
 def _of_own_shape(settings: Settings, kind: Target) -> Problem | None:
-    """The user's batch as the whole battery, where targets and predictions differ in shape.
-
-    What a perfect prediction is cannot be known then: several parameters of a distribution,
-    several quantiles, columns that are not targets.
-    """
+    """The user's batch as the whole battery, where targets and predictions differ in shape."""
     y, p = settings.y_true, settings.y_pred
     if y is None or kind not in ("regression", "sequence", "boxes"):
         return None
@@ -148,13 +156,7 @@ def _of_own_shape(settings: Settings, kind: Target) -> Problem | None:
     if y.shape == p.shape or (y.size == p.size and p.shape[-1] == 1):
         return None
     rows = np.arange(ROWS) % len(p)
-    y, p = y[rows], p[rows]
-    cases = (
-        Case("your batch", y, p, "random"),
-        Case("your batch, predictions reversed", y, p[::-1].copy(), "chance"),
-        Case("one row", y[:1], p[:1], "chance"),
-    )
-    return Problem(kind, y, p, cases)
+    return parameters.of_batch(kind, y[rows], p[rows])
 
 
 def _columns(settings: Settings, kind: Target) -> Iterator[int | None]:
@@ -190,6 +192,8 @@ def _domain(evaluator: Evaluator, settings: Settings) -> tuple[float, float] | N
 def keras_name(loss: Any) -> str:
     """The function name of one of Keras' own losses, else an empty text."""
     function = getattr(loss, "fn", None)
+    while isinstance(function, functools.partial):
+        function = function.func
     module = getattr(function, "__module__", "") or ""
     return str(getattr(function, "__name__", "")) if module.startswith("keras.") else ""
 

@@ -17,6 +17,9 @@ def probe_pure(context: Context) -> Iterator[Finding]:
     if context.settings.stochastic or not context.random.finite_value:
         return
     problem, evaluator = context.problem, context.evaluator
+    overwritten = evaluator.overwritten(problem.y_true, problem.y_pred)
+    if overwritten:
+        yield _overwrites(context, overwritten)
     before = _state(evaluator.original)
     values = [evaluator.afresh(problem.y_true, problem.y_pred)]
     evaluator.afresh(problem.y_true[::-1].copy(), problem.y_pred[:2].repeat(3, axis=0))
@@ -40,6 +43,19 @@ def probe_pure(context: Context) -> Iterator[Finding]:
             consequence="compiled backends see the change once or never; each gives another loss",
             remedy="use a local variable; state that must last belongs in a keras.Variable",
         )
+
+
+def _overwrites(context: Context, argument: str) -> Finding:
+    problem = context.problem
+    return rules.finding(
+        rules.IMPURE,
+        f"The loss writes into {argument}: called again with the same tensors it gives another "
+        "value.",
+        context.evidence(problem.y_true, problem.y_pred, note="called once", mode="eager"),
+        consequence="metrics and other losses that are computed from the same tensors are wrong",
+        remedy=f"make a new tensor, `{argument} = {argument} - ...`, instead of `-=`, an "
+        "assignment to an index or a method that ends in `_`",
+    )
 
 
 def _state(loss: Any) -> dict[str, str]:

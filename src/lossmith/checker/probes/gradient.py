@@ -99,7 +99,8 @@ def _dead_columns(context: Context, slopes: list[tuple[Case, np.ndarray]]) -> It
     if not full:
         return
     dead = np.flatnonzero(np.concatenate(full).max(axis=0) == 0)
-    first_only = len(dead) == problem.y_pred.shape[1] - 1 and 0 not in dead
+    parameters = problem.kind == "regression" and problem.y_true.shape != problem.y_pred.shape
+    first_only = not parameters and len(dead) == problem.y_pred.shape[1] - 1 and 0 not in dead
     if len(dead) and not first_only:
         yield rules.finding(
             rules.DEAD_OUTPUT,

@@ -1,6 +1,7 @@
 """Does the loss keep what the formula of its declared family promises?"""
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
@@ -8,10 +9,12 @@ from lossmith.checker import rules
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.hyperparameters import hyperparameters
+from lossmith.checker.links import to_prediction
 from lossmith.checker.probes import scan
 from lossmith.checker.probes.hyperparameters import larger, rebuilt
 from lossmith.checker.report import Finding, Severity
-from lossmith.checker.targets import ROWS, to_prediction
+from lossmith.checker.settings import Target
+from lossmith.checker.targets import ROWS, build
 
 _SLOPED = ("pinball", "quantile")
 _BOUNDED = ("dice", "iou", "jaccard", "tversky")
@@ -108,6 +111,23 @@ def _focal(context: Context) -> Iterator[Finding]:
                           f"with (1 - {shares[0]})^2.", "focal")  # fmt: skip
             return
     yield from _balance(context)
+    yield from _average_of_classes(context, plain)
+
+
+def _average_of_classes(context: Context, plain: Evaluator) -> Iterator[Finding]:
+    """The terms of the classes are added up: all but one are 0."""
+    kind = context.problem.kind
+    if "categorical" not in kind:
+        return
+    costs = []
+    for classes in (4, 3):
+        problem = build(cast(Target, kind), columns=classes)
+        some = Context(plain, problem, context.settings, context.certain)
+        costs.append(classes * _cost(some, plain, 0, 0.6))
+    if np.isfinite(costs).all() and close(*costs):
+        yield _broken(context, "With fewer classes the same prediction costs more, in proportion: "
+                      "the terms of the classes are averaged, though all but one of them are 0.",
+                      "focal", "warning")  # fmt: skip
 
 
 def _balance(context: Context) -> Iterator[Finding]:
