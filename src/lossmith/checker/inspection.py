@@ -20,6 +20,7 @@ from lossmith.checker.probes import (
     finite,
     gradient,
     identities,
+    labels,
     pairs,
     parameters,
     reach,
@@ -67,6 +68,7 @@ PROBES: dict[str, Probe] = {
     "compiled": execution.probe_compiled,
     "label dtypes": execution.probe_label_dtypes,
     "half": execution.probe_half,
+    "shifted labels": labels.probe_shifted,
     "activation": convention.probe_activation,
     "arguments": convention.probe_arguments,
     "reach": reach.probe_reach,
@@ -201,6 +203,8 @@ _EXPLAINS = {
                    "LSM308", "LSM402", "LSM404", "LSM405"),
     rules.CHANGES_ITSELF: ("LSM401", "LSM402", "LSM404", "LSM405", "LSM714"),
     rules.BATCH_SIZE: ("LSM307",),
+    rules.LABELS_UNFIT: ("LSM101", "LSM102", "LSM103", "LSM405", *_OF_DIRECTION),
+    rules.TARGET_UNFIT: ("LSM701", "LSM702", "LSM704", "LSM705", *_OF_DIRECTION),
 }  # fmt: skip
 
 
