@@ -76,7 +76,7 @@ def test_shifted_ids_are_named_where_the_id_at_the_end_raises() -> None:
         return entropy_of(ids, y_pred)
 
     (finding,) = serious(strict, "sparse_categorical")
-    assert finding.rule.code == ("LSM403" if keras.backend.backend() == "jax" else "LSM704")
+    assert finding.rule.code == "LSM704"
 
 
 def entropy(y_true, y_pred):
