@@ -9,7 +9,7 @@ import numpy as np
 from lossmith.checker.context import Context
 from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.evidence import SPOKEN_FOR, reads_every_class, reads_labels, speaks_for
-from lossmith.checker.inference import Choice, given, keras_name
+from lossmith.checker.inference import Choice, advice_to_run_with, given, keras_name
 from lossmith.checker.probes import (
     batch,
     convention,
@@ -85,7 +85,7 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {settings.target!r}.")
     certain = settings.target or (None if settings.y_true is not None else _from_loss(evaluator))
     if certain:
-        return given(evaluator, settings, certain)
+        return _likely_kind_first(given(evaluator, settings, certain), evaluator, settings)
     declared = _from_declarations(evaluator, settings)
     if declared is not None:
         return declared
@@ -121,6 +121,18 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
     if running:
         return replace(running[0], doubted=True, weak=True)
     return replace(tried[0], target="unknown", findings=[_on_no_target(tried)])
+
+
+def _likely_kind_first(choice: Choice, evaluator: Evaluator, settings: Settings) -> Choice:
+    """Of the kinds with which a loss runs that raises with the one given, the guess leads."""
+    if len(choice.runs_with) < 2:
+        return choice
+    guess = choose(evaluator, replace(settings, target=None))
+    if guess.doubted or guess.target not in choice.runs_with:
+        return choice
+    advice = advice_to_run_with(choice.runs_with, guess.target)
+    found = [replace(finding, remedy=advice) for finding in choice.findings]
+    return replace(choice, findings=found)
 
 
 def _is_doubtful(choice: Choice) -> bool:

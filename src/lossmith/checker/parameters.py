@@ -7,7 +7,7 @@ import numpy as np
 
 from lossmith.checker.context import close
 from lossmith.checker.evaluate import Evaluator, Observation
-from lossmith.checker.targets import ROWS, Case, Problem, build
+from lossmith.checker.targets import ROWS, YOUR_BATCH, Case, Problem, build
 
 _COLUMNS = (2, 3, 4, 5, 6, 8, 9, 10, 12)
 
@@ -53,7 +53,7 @@ def _problems(seed: int) -> Iterator[Problem]:
     y = build("regression", seed, columns=1).y_true
     for columns in _COLUMNS:
         p = np.random.default_rng(seed + columns).normal(0, 1, (ROWS, columns))
-        yield of_batch("regression", y, p.astype("float32"))
+        yield of_batch("regression", y, p.astype("float32"), "random")
 
 
 def _reads_numbers(evaluator: Evaluator, problem: Problem, seen: Observation) -> bool:
@@ -66,15 +66,15 @@ def _reads_numbers(evaluator: Evaluator, problem: Problem, seen: Observation) ->
     )
 
 
-def of_batch(kind: str, y: Any, p: Any) -> Problem:
+def of_batch(kind: str, y: Any, p: Any, name: str = YOUR_BATCH) -> Problem:
     """A batch as the whole battery, where targets and predictions differ in shape.
 
     What a perfect prediction is cannot be known then: several parameters of a distribution,
     several quantiles, columns that are not targets.
     """
     cases = [
-        Case("your batch", y, p, "random"),
-        Case("your batch, predictions reversed", y, p[::-1].copy(), "chance"),
+        Case(name, y, p, "random"),
+        Case(f"{name}, predictions reversed", y, p[::-1].copy(), "chance"),
         Case("one row", y[:1], p[:1], "chance"),
     ]
     return Problem(kind, y, p, tuple(cases))

@@ -15,6 +15,7 @@ from lossmith.checker.links import Link, to_prediction
 from lossmith.checker.settings import Target
 
 ROWS = 6
+YOUR_BATCH = "your batch"
 Role = Literal["random", "perfect", "wrong", "extreme", "zero", "chance", "rare"]
 Domain = tuple[float, float]
 Inverse = Callable[[np.ndarray], np.ndarray]

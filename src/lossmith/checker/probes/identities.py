@@ -25,7 +25,9 @@ def probe_identities(context: Context) -> Iterator[Finding]:
     family = (context.settings.family or "").lower()
     if not context.random.finite_value:
         return
-    if family in _SLOPED:
+    if not family:
+        yield from _turned_quantile(context)
+    elif family in _SLOPED:
         yield from _pinball(context)
     elif family == "huber":
         yield from _huber(context)
@@ -71,6 +73,38 @@ def _pinball(context: Context) -> Iterator[Finding]:
                 f"{too_high:.4g}; the pinball loss has 9 times as much for a prediction too low.",
                 "pinball",
             )
+
+
+def _turned_quantile(context: Context) -> Iterator[Finding]:
+    """A pinball loss whose hyperparameter is called a quantile is not lowest at the other one.
+
+    That name means nothing else; what `q`, `tau` or `alpha` weighs is for the author to say.
+    """
+    named = hyperparameters(context.evaluator.original)
+    names = [name for name, value in named.items()
+             if "quantile" in name.lower() and isinstance(value, float)]  # fmt: skip
+    if context.problem.kind != "regression" or len(names) != 1:
+        return
+    if all(_is_turned(context, names[0], share) for share in (0.9, 0.3)):
+        yield _broken(context, f"With {names[0]}=0.9 an error costs 9 times as much where the "
+                      "prediction is too high: the model learns the quantile 0.1.", "pinball",
+                      "warning")  # fmt: skip
+
+
+def _is_turned(context: Context, name: str, share: float) -> bool:
+    """Whether the loss is that of a quantile, straight on either side, and of `1 - share`."""
+    evaluator = rebuilt(context, **{name: share})
+    if evaluator is None:
+        return False
+    changed = Context(evaluator, context.problem, context.settings, context.certain)
+    for curve in scan.scans(changed):
+        low, high = curve.values[0], curve.values[-1]
+        straight = close(low, 2 * curve.values[80], 0.01) and close(
+            high, 2 * curve.values[240], 0.01
+        )
+        if not (straight and close(low * share, high * (1 - share), 0.01)):
+            return False
+    return bool(scan.scans(changed))
 
 
 def _huber(context: Context) -> Iterator[Finding]:
