@@ -43,9 +43,10 @@ def _shares_the_targets(evaluator: Evaluator, problem: Problem) -> bool:
     def stays(y: np.ndarray, p: np.ndarray) -> bool:
         return close(evaluator.reduced(y, p).scalar, here.scalar, 1e-5)
 
-    if y.shape[1] < 3:
+    columns = y.shape[1]
+    if columns == 1:
         return not here.finite
-    turns = [np.roll(np.arange(y.shape[1]), step) for step in (1, 2)]
+    turns = [np.roll(np.arange(columns), step) for step in range(1, min(columns, 3))]
     return all(stays(y[:, turn], p) and not stays(y, p[:, turn]) for turn in turns)
 
 
