@@ -116,7 +116,7 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
     for kind in _TAKEN:
         tried.append(given(evaluator, settings, kind, certain=False))
         if tried[-1].context is not None and (kind == "views" or _reads_labels(tried[-1])):
-            return replace(tried[-1], weak=True)
+            return replace(_of_steps(evaluator, settings, tried[-1]), weak=True)
     running = [choice for choice in tried if choice.context is not None]
     if running:
         return replace(running[0], doubted=True, weak=True)
@@ -158,6 +158,21 @@ def _of_maps(evaluator: Evaluator, settings: Settings, choice: Choice) -> Choice
         return choice
     maps = given(evaluator, settings, "segmentation", certain=False)
     return maps if _makes_sense(maps) else choice
+
+
+def _of_steps(evaluator: Evaluator, settings: Settings, choice: Choice) -> Choice:
+    """A loss of maps that leaves a label without gradient, as one of sequences if it fits them.
+
+    A target of 0 may stand for a step that is padding.
+    """
+    if choice.context is None or choice.target != "segmentation":
+        return choice
+    choice.seen["connected"] = list(gradient.probe_connected(choice.context))
+    if all(finding.severity == "information" for finding in choice.seen["connected"]):
+        return choice
+    steps = given(evaluator, settings, "sequence", certain=False)
+    fits = steps.context is not None and _is_lowest_at_the_target(steps.context)
+    return steps if fits else choice
 
 
 def _reads_labels(choice: Choice) -> bool:
