@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.checker import guessing, rules
+from lossmith.checker import factories, guessing, rules
 from lossmith.checker.card import measure
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, fast_start
@@ -91,7 +91,12 @@ def inspect(loss: Any, settings: Settings) -> BackendResult:
     Args:
         loss: a function, a `keras.losses.Loss`, any callable or a name of Keras.
         settings: what the user said about it.
+
+    Raises:
+        lossmith.checker.factories.NestedCheckError: in a function that a check has called to make
+            a loss again.
     """
+    factories.refuse_nested()
     with fast_start():
         return _inspect(loss, settings)
 
