@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lossmith_cli.start_up import start_up
+from lossmith_cli.start_up import start_up, tensorflow_silent
 
 if TYPE_CHECKING:
     from lossmith.checker.subject import Subject
@@ -229,7 +229,7 @@ def _refuse_bad_arguments(
     codes: Sequence[str],
 ) -> None:
     """Leave with a message before any backend is started, which takes seconds."""
-    with start_up():
+    with start_up(), tensorflow_silent():
         from lossmith.checker import rules
         from lossmith.checker.reporters import FORMATS
         from lossmith.checker.settings import FAMILIES, TARGETS

@@ -30,6 +30,19 @@ def start_up() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
+@contextmanager
+def tensorflow_silent() -> Iterator[None]:
+    """Imports TensorFlow without what it says of processors, where nothing is computed with it."""
+    said = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    added = {name: value for name, value in said.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
 def _show(text: str) -> None:
     sys.stderr.write(text)
     sys.stderr.flush()

@@ -1,5 +1,6 @@
 """The kind of target that is guessed where none is given."""
 
+import functools
 from typing import Any
 
 import keras
@@ -76,6 +77,37 @@ def exponential_survival(y_true, y_pred):
     return ops.exp(y_pred[:, 0]) * y_true[:, 0] - y_true[:, 1] * y_pred[:, 0]
 
 
+def of_the_middle(y_true, y_pred):
+    middle = 0.5 * (y_true + y_pred)
+
+    def divergence(a):
+        sizes = ops.log(ops.clip(a, 1e-7, 1.0)) - ops.log(ops.clip(middle, 1e-7, 1.0))
+        return ops.sum(a * sizes, axis=-1)
+
+    return 0.5 * divergence(y_true) + 0.5 * divergence(y_pred)
+
+
+def powers_of_what_is_missing(y_true, y_pred):
+    missing = 1.0 - ops.sum(y_true * y_pred, axis=-1)
+    return missing + missing**2 / 2 + missing**3 / 3
+
+
+def overlap_of_everything(y_true, y_pred):
+    both = ops.sum(y_true * y_pred)
+    return 1.0 - (2 * both + 1) / (ops.sum(y_true) + ops.sum(y_pred) + 1)
+
+
+def steps_that_are_no_padding(y_true, y_pred):
+    valid = ops.cast(ops.any(ops.not_equal(y_true, 0.0), axis=-1), "float32")
+    error = ops.mean(ops.square(y_true - y_pred), axis=-1) * valid
+    return ops.sum(error, axis=1) / ops.maximum(ops.sum(valid, axis=1), 1.0)
+
+
+def likelihood_of_two_columns(y_true, y_pred):
+    mean, log_variance = ops.split(y_pred, 2, axis=-1)
+    return ops.mean(log_variance + ops.square(y_true - mean) * ops.exp(-log_variance), axis=-1)
+
+
 def serious(result: Any) -> list[str]:
     return [f.rule.code for f in result.findings if f.severity != "information"]
 
@@ -89,6 +121,11 @@ def serious(result: Any) -> list[str]:
         (of_probabilities, "binary"),
         (of_probabilities_and_overlap, "binary"),
         (of_distances, "distance"),
+        (of_the_middle, "binary"),
+        (powers_of_what_is_missing, "categorical"),
+        (overlap_of_everything, "segmentation"),
+        (likelihood_of_two_columns, "regression"),
+        (steps_that_are_no_padding, "sequence"),
     ],
 )
 def test_a_correct_loss_is_guessed_a_kind_that_makes_sense_of_it(loss: Any, kind: str) -> None:
@@ -111,6 +148,34 @@ def test_predictions_that_do_not_sum_to_one_may_be_logits(
     result = inspect(loss, Settings(y_true=y_true, y_pred=y_pred, time_limit=600))
     assert result.target == kind
     assert serious(result) == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "y_true", "y_pred"),
+    [
+        (
+            lambda y_true, y_pred: (
+                -ops.sum(
+                    ops.log(ops.clip(1.0 + y_true[:, :4] * (y_pred - 1.0), 1e-7, 1e9))
+                    + ops.log(ops.clip(1.0 - y_true[:, 4:] * y_pred, 1e-7, 1e9)),
+                    axis=-1,
+                )
+            ),
+            np.concatenate([ONE_HOT[::-1], ONE_HOT], axis=1),
+            UNIT,
+        ),
+        (
+            lambda y_true, y_pred: ops.mean(ops.square(y_pred), axis=-1),
+            np.zeros((20, 1)),
+            SCORES,
+        ),
+    ],
+)
+def test_targets_of_another_shape_than_predictions_are_no_classes(
+    loss: Any, y_true: Any, y_pred: Any
+) -> None:
+    result = inspect(loss, Settings(y_true=y_true, y_pred=y_pred, time_limit=600))
+    assert (result.target, serious(result)) == ("regression", [])
 
 
 def test_a_softmax_of_probabilities_in_a_batch_is_still_found() -> None:
@@ -159,6 +224,15 @@ def test_a_guess_is_weak_unless_a_symmetry_of_the_loss_speaks_for_it() -> None:
 def test_a_label_that_means_the_same_belongs_to_pairs() -> None:
     result = inspect(of_distances, Settings(same=0, time_limit=600))
     assert (result.target, serious(result)) == ("distance", ["LSM703"])
+
+
+def test_a_loss_of_keras_with_other_options_is_known_and_not_guessed() -> None:
+    loss = functools.partial(
+        keras.losses.binary_crossentropy, from_logits=True, label_smoothing=0.1
+    )
+    result = inspect(loss, Settings(time_limit=600))
+    assert (result.target, result.target_inferred) == ("binary_logits", False)
+    assert serious(result) == []
 
 
 def test_a_loss_of_keras_is_known_and_not_guessed() -> None:

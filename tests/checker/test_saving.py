@@ -70,6 +70,16 @@ class Closed(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return self.scale * ops.abs(y_true - y_pred)
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "scale": self.scale}
+
+
+class Forgetful(Unconfigured):
+    """Cannot be made again without what its configuration lacks."""
+
+    def __init__(self, scale: float, **kwargs: Any) -> None:
+        super().__init__(scale, **kwargs)
+
 
 @ls.loss
 def forged(y_true: Any, y_pred: Any, *, scale: ls.Positive = 2.0) -> Any:
@@ -90,6 +100,7 @@ def forged(y_true: Any, y_pred: Any, *, scale: ls.Positive = 2.0) -> Any:
         (lambda y_true, y_pred: ops.abs(y_true - y_pred), [("LSM602", "warning")]),
         (Closed(), [("LSM602", "error")]),
         (Unconfigured(), [("LSM601", "error")]),
+        (Forgetful(2.0), [("LSM601", "error")]),
         (keras.losses.Huber(), [("LSM601", "error")]),  # loses delta in Keras 3.15
         (make_huber(2.0), [("LSM604", "error")]),
         (functools.partial(absolute), [("LSM603", "error")]),

@@ -193,3 +193,25 @@ def test_waivers_are_read_with_their_reasons() -> None:
 
 def test_the_source_of_a_builtin_is_unknown() -> None:
     assert source_of(np.add) is None
+
+
+def test_a_module_of_another_framework_may_set_attributes_where_it_is_made(
+    read: Callable[..., Any],
+) -> None:
+    source = """
+class Loss:
+    def __init__(self, delta):
+        self.delta = delta
+
+    def __call__(self, *tensors):
+        return self.forward(*tensors)
+
+    def forward(self, y_true, y_pred):
+        {}
+        return ops.mean(self.delta * ops.abs(y_true - y_pred), axis=-1)
+
+loss = Loss(2.0)
+"""
+    assert read(source.format("pass")) == []
+    (finding,) = read(source.format("self.delta = 1.0"))
+    assert finding.rule is rules.KEEPS_STATE

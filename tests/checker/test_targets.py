@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from lossmith.checker.links import pull_back, to_free, to_prediction
 from lossmith.checker.settings import TARGETS
-from lossmith.checker.targets import ROWS, build, pull_back, to_free, to_prediction
+from lossmith.checker.targets import ROWS, build
 
 pytestmark = pytest.mark.backend_free
 

@@ -51,6 +51,21 @@ def test_the_version_is_that_of_the_installed_package(
     assert lossmith("--version").stdout == "lossmith 1.2.3\n"
 
 
+def test_a_check_says_nothing_of_the_backend_that_its_own_process_imports(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    code = "from lossmith_cli import main; main()"
+    finished = subprocess.run(
+        [sys.executable, "-c", code, "check", "none.py:loss"],
+        cwd=tmp_path,
+        env={**kept, "PYTHONPATH": str(SOURCES)},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 2
+    assert "There is no file none.py" in finished.stdout
+    assert finished.stderr == ""
+
+
 @pytest.mark.backend_free
 def test_ctrl_c_while_keras_is_imported_ends_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "keras.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.checker import progress, rules
+from lossmith.checker import factories, progress, rules
 from lossmith.checker.context import close
 from lossmith.checker.inspection import settle
 from lossmith.checker.processes import Probed, fastest, probe_backends, probe_here
@@ -75,7 +75,10 @@ def check(
     Raises:
         ValueError: for an unknown target, family, backend, label or code, or a batch that is none.
         lossmith.checker.subject.SubjectError: if the loss cannot be found or is none.
+        lossmith.checker.factories.NestedCheckError: where the check of a loss calls the function
+            that the loss was made in, to make it again, and that function checks it.
     """
+    factories.refuse_nested()
     started = time.perf_counter()
     settings = Settings(
         target=target, y_true=y_true, y_pred=y_pred, family=family, same=same,

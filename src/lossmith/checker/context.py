@@ -105,6 +105,25 @@ class Context:
         """Whether one number is returned that is the mean of what each row would give alone."""
         return self.scalar and close(self.unreduced.scalar, self.one_row_values.mean())
 
+    @cached_property
+    def averages_steps(self) -> bool:
+        """Whether one number is returned that is the mean over what counts in the whole batch.
+
+        A row counts for as many steps, or entries, as get a gradient: neither padding nor what is
+        not known does.
+        """
+        slopes = self.random.slopes
+        if not self.scalar or slopes.shape != self.problem.y_pred.shape:
+            return False
+        entries = (slopes != 0).reshape(len(slopes), -1)
+        steps = np.any(slopes != 0, axis=-1).reshape(len(slopes), -1)
+        counts = [each.sum(axis=1) for each in (steps, entries)]
+        return any(
+            count.all()
+            and close(self.random.scalar, np.average(self.one_row_values, weights=count))
+            for count in counts
+        )
+
     def per_row(self, y_true: np.ndarray, y_pred: np.ndarray) -> Observation:
         """Many independent rows at once (one value and gradient each), of a rowwise loss.
 

@@ -197,6 +197,18 @@ class Evaluator:
         with _quiet():
             return attempt(partial(_trace, function, arrays))
 
+    def overwritten(self, y_true: Any, y_pred: Any) -> str:
+        """Which of its arguments a loss writes into, by name; only PyTorch lets it."""
+        if self.backend != "torch":
+            return ""
+        tensors = _tensor(y_true), _tensor(y_pred)
+        with _quiet():
+            attempt(lambda: Observation(_numpy(self._reduced(*tensors)), None))
+        before = zip(("y_true", "y_pred"), (y_true, y_pred), tensors, strict=True)
+        changed = (name for name, array, tensor in before
+                   if not np.array_equal(array, _numpy(tensor), equal_nan=True))  # fmt: skip
+        return next(changed, "")
+
     def returns(self, y_true: Any, y_pred: Any) -> str:
         """What a loss returns if that is no tensor, in words; else, or if it raises, nothing."""
         loss = self.original
@@ -331,7 +343,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _tensor(array: Any) -> Any:
-    array = np.asarray(array)
+    array = np.array(array)  # PyTorch shares the memory, and a loss may write into it
     return keras.ops.convert_to_tensor(array, dtype=str(array.dtype))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from lossmith.checker.boxes import moved
 from lossmith.checker.context import Context, close
 from lossmith.checker.settings import Target
 
@@ -39,9 +40,9 @@ def _of_differences(context: Context) -> bool:
 
 
 def _of_boxes(context: Context) -> bool:
-    """All corners may be moved by the same, and not each by an amount of its own."""
+    """All boxes may be moved by the same, and not each by an amount of its own."""
     y, p = context.problem.y_true, context.problem.y_pred
-    aside = np.asarray([-3.0, 4.0, -3.0, 4.0])  # across 0, where signs would show
+    aside = moved(context.problem, np.zeros(4), -3.0, 4.0)  # across 0, where signs would show
     together = _stays(context, y + aside, p + aside) and not _stays(context, y, p + aside)
     return together and not _of_differences(context)
 
@@ -76,14 +77,17 @@ def reads_every_class(context: Context) -> bool:
 def _of_products(context: Context) -> bool:
     """A score counts by its product with its label: twice the one is as good as twice the other.
 
-    A loss that is straight in the product may be one of shares as well.
+    A loss that is straight in the product may be one of shares as well, and so may one that sees
+    the sum of the products of a row only, as where labels are one-hot.
     """
     y, p = context.problem.y_true, context.problem.y_pred
     factors = np.linspace(0.5, 2.0, y.size).reshape(y.shape)
     nothing, here, twice = (_value(context, y, k * p) for k in (0, 1, 2))
     straight = close(twice - here, here - nothing, 1e-3)
     scaled = close(_value(context, y * factors, p / factors), here, _SAME)
-    return scaled and not straight and not _stays(context, y, 2 * p)
+    even = np.linspace(-0.5, 0.5, p.shape[1])
+    summed = p.shape[1] > 1 and _stays(context, y, p + y * even)
+    return scaled and not straight and not summed and not _stays(context, y, 2 * p)
 
 
 def _of_turned_pairs(context: Context) -> bool:

@@ -1,11 +1,15 @@
 """The function that a closure was made in, and the closure it makes of other arguments."""
 
 import ast
+import dis
 import inspect
 import linecache
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -21,8 +25,35 @@ class Origin:
     lines: list[str]
 
 
+class NestedCheckError(RuntimeError):
+    """A loss is checked by the function that made it, which a check has called again."""
+
+
+_CALLING = ContextVar("_CALLING", default=False)
+"""Whether a factory is being called, to make a loss again."""
+_CHECKING: set[types.CodeType] = set()
+"""Functions that were called as factories and began a check of what they made."""
 _SENT: dict[types.CodeType, Origin] = {}
 """The origins of functions that came from another process, where their source can be read."""
+
+
+def refuse_nested() -> None:
+    """Start no check in a function that a check has called: neither would ever end.
+
+    Raises:
+        NestedCheckError: if a factory is being called, to make a loss again.
+    """
+    if _CALLING.get():
+        raise NestedCheckError("a check is started by the function that it makes a loss again with")
+
+
+@contextmanager
+def _calling() -> Iterator[None]:
+    before = _CALLING.set(True)
+    try:
+        yield
+    finally:
+        _CALLING.reset(before)
 
 
 def origin(function: types.FunctionType) -> Origin:
@@ -51,16 +82,16 @@ def parameters(function: types.FunctionType) -> frozenset[str] | None:
     """
     if function.__code__ in _SENT:
         return _SENT[function.__code__].parameters
-    factory = factory_of(function)
-    if factory is not None:
-        return frozenset(inspect.signature(factory).parameters)
+    around = _function_around(function)
+    if around is not None:
+        return frozenset(inspect.signature(around).parameters)
     try:
         lines, _ = inspect.findsource(function)
         tree = ast.parse("".join(lines))
     except (OSError, TypeError, SyntaxError):
         return None
-    around = list(_around(tree, function.__code__.co_firstlineno))
-    return frozenset(argument.arg for node in around for argument in _arguments(node)) or None
+    nodes = _around(tree, function.__code__.co_firstlineno)
+    return frozenset(argument.arg for node in nodes for argument in _arguments(node)) or None
 
 
 def remade(
@@ -71,28 +102,42 @@ def remade(
     It is trusted only if it makes `function` again of what is `known` of its arguments.
     """
     factory = factory_of(function)
-    if factory is None:
+    if factory is None or factory.__code__ in _CHECKING:
         return None
     wanted = inspect.signature(factory).parameters
     arguments = {name: value for name, value in known.items() if name in wanted}
     if not changes.keys() <= wanted.keys():
         return None
     try:
-        again = factory(**arguments)
+        with _calling():
+            again = factory(**arguments)
+    except NestedCheckError:
+        _CHECKING.add(factory.__code__)
+        return None
     except Exception:  # a factory is anybody's code
         return None
     if not isinstance(again, types.FunctionType) or again.__code__ != function.__code__:
         return None
     if _numbers(again) != _numbers(function):
         return None
-    made: types.FunctionType = factory(**{**arguments, **changes})
+    with _calling():
+        made: types.FunctionType = factory(**{**arguments, **changes})
     return made
 
 
 def factory_of(function: types.FunctionType) -> types.FunctionType | None:
-    """The function of the module whose own code holds that of `function`."""
+    """The function of the module that makes and returns `function`.
+
+    One that returns nothing, such as a test, makes it for a use of its own.
+    """
     if function.__code__ in _SENT:
         return _SENT[function.__code__].factory
+    around = _function_around(function)
+    return around if around is not None and _returns(around) else None
+
+
+def _function_around(function: types.FunctionType) -> types.FunctionType | None:
+    """The function of the module whose own code holds that of `function`."""
     name, separator, rest = function.__qualname__.partition(".<locals>.")
     if not separator or "." in name or "." in rest:
         return None
@@ -100,6 +145,17 @@ def factory_of(function: types.FunctionType) -> types.FunctionType | None:
     if not inspect.isfunction(found) or function.__code__ not in found.__code__.co_consts:
         return None
     return found
+
+
+def _returns(function: types.FunctionType) -> bool:
+    """Whether there is anything but nothing that a function may return."""
+    steps = [step for step in dis.get_instructions(function) if step.opname != "NOP"]
+    constants = [step.argval for step in steps if step.opname == "RETURN_CONST"]
+    before = [last for last, step in pairwise(steps)
+              if step.opname == "RETURN_VALUE"]  # fmt: skip
+    return any(each is not None for each in constants) or any(
+        not (last.opname == "LOAD_CONST" and last.argval is None) for last in before
+    )
 
 
 def _numbers(function: types.FunctionType) -> dict[str, Any]:

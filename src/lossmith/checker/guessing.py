@@ -9,7 +9,7 @@ import numpy as np
 from lossmith.checker.context import Context
 from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.evidence import SPOKEN_FOR, reads_every_class, reads_labels, speaks_for
-from lossmith.checker.inference import Choice, given, keras_name
+from lossmith.checker.inference import Choice, advice_to_run_with, given, keras_name
 from lossmith.checker.probes import (
     batch,
     convention,
@@ -65,6 +65,12 @@ _TELLING: Mapping[str, Callable[[Context], Iterable[Finding]]] = {
     "descent": direction.probe_descent,
 }
 """Probes, under their usual names, that find fault with inputs which a loss is not made for."""
+_OF_A_REGRESSION: Mapping[str, Callable[[Context], Iterable[Finding]]] = {
+    "scan": scan.probe_scan,
+    "floor": direction.probe_floor,
+    "descent": direction.probe_descent,
+}
+"""Those that find fault with a regression; it may be right where labels are 0 and 1."""
 
 
 def choose(evaluator: Evaluator, settings: Settings) -> Choice:
@@ -79,7 +85,7 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {settings.target!r}.")
     certain = settings.target or (None if settings.y_true is not None else _from_loss(evaluator))
     if certain:
-        return given(evaluator, settings, certain)
+        return _likely_kind_first(given(evaluator, settings, certain), evaluator, settings)
     declared = _from_declarations(evaluator, settings)
     if declared is not None:
         return declared
@@ -88,10 +94,17 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
     if spoken_for is not None:
         return spoken_for
     tried: list[Choice] = []
+    fitting: list[Choice] = []
     for kind in kinds or _JUDGED:
         tried.append(given(evaluator, settings, kind, certain=False))
-        if len(kinds) == 1 or _makes_sense(tried[-1]):
-            return replace(tried[-1], weak=not kinds)
+        if len(kinds) == 1:
+            return tried[-1]
+        if _makes_sense(tried[-1]):
+            fitting.append(tried[-1])
+            if kinds or not _is_doubtful(tried[-1]):
+                return replace(_of_maps(evaluator, settings, tried[-1]), weak=not kinds)
+    if fitting:
+        return replace(fitting[0], weak=True)
     running = [choice for choice in tried if choice.context is not None]
     if not kinds and not any(map(_reads_labels, running)):
         running = []
@@ -103,11 +116,63 @@ def choose(evaluator: Evaluator, settings: Settings) -> Choice:
     for kind in _TAKEN:
         tried.append(given(evaluator, settings, kind, certain=False))
         if tried[-1].context is not None and (kind == "views" or _reads_labels(tried[-1])):
-            return replace(tried[-1], weak=True)
+            return replace(_of_steps(evaluator, settings, tried[-1]), weak=True)
     running = [choice for choice in tried if choice.context is not None]
     if running:
         return replace(running[0], doubted=True, weak=True)
     return replace(tried[0], target="unknown", findings=[_on_no_target(tried)])
+
+
+def _likely_kind_first(choice: Choice, evaluator: Evaluator, settings: Settings) -> Choice:
+    """Of the kinds with which a loss runs that raises with the one given, the guess leads."""
+    if len(choice.runs_with) < 2:
+        return choice
+    guess = choose(evaluator, replace(settings, target=None))
+    if guess.doubted or guess.target not in choice.runs_with:
+        return choice
+    advice = advice_to_run_with(choice.runs_with, guess.target)
+    found = [replace(finding, remedy=advice) for finding in choice.findings]
+    return replace(choice, findings=found)
+
+
+def _is_doubtful(choice: Choice) -> bool:
+    """Whether probes find fault with a loss as a regression, which it may not be made for."""
+    context = choice.context
+    if context is None or choice.target != "regression" or context.settings.adversarial:
+        return False
+    for name, probe in _OF_A_REGRESSION.items():
+        choice.seen[name] = list(probe(context))
+    found = [finding for name in _OF_A_REGRESSION for finding in choice.seen[name]]
+    return any(finding.severity != "information" for finding in found)
+
+
+def _of_maps(evaluator: Evaluator, settings: Settings, choice: Choice) -> Choice:
+    """A loss of labels that couples the whole batch, as one of maps if it makes sense of them.
+
+    An overlap over all pixels of a batch is a property of the batch by nature.
+    """
+    context = choice.context
+    if context is None or choice.target not in ("binary", "categorical"):
+        return choice
+    if settings.y_true is not None or not context.scalar or context.averages_rows:
+        return choice
+    maps = given(evaluator, settings, "segmentation", certain=False)
+    return maps if _makes_sense(maps) else choice
+
+
+def _of_steps(evaluator: Evaluator, settings: Settings, choice: Choice) -> Choice:
+    """A loss of maps that leaves a label without gradient, as one of sequences if it fits them.
+
+    A target of 0 may stand for a step that is padding.
+    """
+    if choice.context is None or choice.target != "segmentation":
+        return choice
+    choice.seen["connected"] = list(gradient.probe_connected(choice.context))
+    if all(finding.severity == "information" for finding in choice.seen["connected"]):
+        return choice
+    steps = given(evaluator, settings, "sequence", certain=False)
+    fits = steps.context is not None and _is_lowest_at_the_target(steps.context)
+    return steps if fits else choice
 
 
 def _reads_labels(choice: Choice) -> bool:
@@ -259,7 +324,7 @@ def _from_loss(evaluator: Evaluator) -> Target | None:
     if not name:
         return None
     kind = _KERAS.get(name, "regression")
-    keywords = getattr(loss, "_fn_kwargs", {})
+    keywords = {**getattr(loss.fn, "keywords", {}), **getattr(loss, "_fn_kwargs", {})}
     logits = f"{kind}_logits"
     if keywords.get("from_logits") and logits in get_args(Target):
         return cast(Target, logits)
@@ -283,7 +348,8 @@ def _from_batch(settings: Settings) -> tuple[Target, ...]:
     columns = y.shape == p.shape and p.ndim == 2 and p.shape[1] > 1
     if columns and values <= {0, 1} and np.all(y.sum(axis=1) == 1):
         return _shares_or_logits(p, "categorical", "categorical_logits")
-    if values <= {0, 1} and len(values) > 1:
+    alike = y.size == p.size
+    if alike and values <= {0, 1} and len(values) > 1:
         return ("binary",) if probabilities else ("binary_logits",)
     if values <= {-1, 1} and len(values) > 1:
         return ("plus_minus",)
@@ -293,10 +359,14 @@ def _from_batch(settings: Settings) -> tuple[Target, ...]:
 
 
 def _are_counts(y: np.ndarray, classes: int) -> bool:
-    """Whether these may be the numbers of classes: integers, or floats that are and fit."""
+    """Whether these may be the numbers of classes: integers, or floats that are and fit.
+
+    Floats that are all 0 are what a loss is given that has no targets.
+    """
     if y.dtype.kind in "iu":
         return True
-    return bool(np.all(y == np.round(y)) and y.min() >= 0 and y.max() < classes)
+    fit = np.all(y == np.round(y)) and y.min() >= 0 and y.max() < classes
+    return bool(fit and np.any(y))
 
 
 def _classes_or_embedding(y: np.ndarray, p: np.ndarray) -> tuple[Target, ...]:

@@ -35,6 +35,12 @@ def hyperparameters(loss: Any) -> dict[str, Any]:
     return _attributes(loss)
 
 
+def ignored_label(loss: Any) -> Any:
+    """The label whose rows the loss leaves out, if one of its hyperparameters names it."""
+    found = hyperparameters(loss)
+    return found.get("ignore_class", found.get("ignore_index"))
+
+
 def choices(loss: Any) -> dict[str, list[Any]]:
     """The other values of each hyperparameter that is a flag or declared as a `Literal`."""
     declared = _annotations(loss)

@@ -1,20 +1,25 @@
 """The inputs of a kind of target, in the shape that a loss takes."""
 
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from lossmith.checker import rules
+from lossmith.checker import parameters, rules
+from lossmith.checker.boxes import as_read
 from lossmith.checker.context import Context, close
+from lossmith.checker.contradiction import contradicted
 from lossmith.checker.evaluate import Evaluator, Observation
+from lossmith.checker.probes.labels import probe_shifted
 from lossmith.checker.report import Finding
 from lossmith.checker.settings import TARGETS, Settings, Target
 from lossmith.checker.targets import (
     ROWS,
     UNDER_LINKS,
+    YOUR_BATCH,
     Case,
     Inverse,
     Problem,
@@ -32,7 +37,8 @@ class Choice:
 
     `seen` holds what probes found while the kind was being guessed, by their name; `doubted` says
     that the loss makes no sense with the guess, nor with any other; `weak` that no symmetry of the
-    loss speaks for the guess, only that nothing speaks against it.
+    loss speaks for the guess, only that nothing speaks against it; `runs_with` holds the kinds
+    with which a loss does run that raises with this one.
     """
 
     target: str
@@ -42,6 +48,7 @@ class Choice:
     seen: dict[str, list[Finding]] = field(default_factory=dict)
     doubted: bool = False
     weak: bool = False
+    runs_with: tuple[Target, ...] = ()
 
 
 def given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool = True) -> Choice:
@@ -55,7 +62,10 @@ def given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool 
     """
     problem, seen = _that_runs(evaluator, settings, kind)
     if problem is None:
-        return Choice(kind, not certain, None, [_unfit(evaluator, kind, seen, settings)])
+        of_labels = list(_of_other_labels(evaluator, kind, settings)) if certain else []
+        if of_labels:
+            return Choice(kind, not certain, None, of_labels)
+        return _unfit(evaluator, kind, seen, settings, certain)
     inverse = _link(evaluator, problem)
     if inverse is not None:
         problem = positive_under(inverse, problem.y_pred.shape[1], settings.seed)
@@ -63,12 +73,14 @@ def given(evaluator: Evaluator, settings: Settings, kind: Target, certain: bool 
     if period is not None:
         problem = build(kind, settings.seed, columns=problem.y_pred.shape[1],
                         domain=(-period / 4, period / 4))  # fmt: skip
-    problem = _with_batch(problem, settings)
-    context = Context(evaluator, problem, settings, certain)
+    problem = _with_batch(as_read(evaluator, problem), settings)
+    against = contradicted(evaluator, settings, kind) if settings.target == kind else None
+    context = Context(evaluator, problem, settings, certain and against is None)
+    of_batch = [against] if against is not None else list(_raises_on_batch(context))
     narrowed = _positive_only(context)
     if narrowed is None:
-        return Choice(kind, not certain, context)
-    return Choice(kind, not certain, narrowed, [_positive_finding(context)])
+        return Choice(kind, not certain, context, of_batch)
+    return Choice(kind, not certain, narrowed, [*of_batch, _positive_finding(context)])
 
 
 def _link(evaluator: Evaluator, problem: Problem) -> Inverse | None:
@@ -122,25 +134,35 @@ def _that_runs(
     own = _of_own_shape(settings, kind)
     if own is not None:
         return own, evaluator.reduced(own.y_true, own.y_pred)
+    problem, seen = _as_usual(evaluator, settings, kind)
+    if kind == "regression" and settings.y_true is None:
+        return parameters.that_runs(evaluator, settings.seed, problem) or (problem, seen)
+    return problem, seen
+
+
+def _as_usual(
+    evaluator: Evaluator, settings: Settings, kind: Target
+) -> tuple[Problem | None, Observation]:
+    """The inputs of a kind with a prediction for each target."""
     first: Observation | None = None
+    of_one = False
     for columns in _columns(settings, kind):
+        if of_one and columns != 1:
+            continue
         problem = build(
             kind, settings.seed, columns=columns, domain=_domain(evaluator, settings),
             same=settings.same,
         )  # fmt: skip
         seen = evaluator.reduced(problem.y_true, problem.y_pred)
-        if seen.ran and not _reads_one_column(problem, seen):
+        of_one = of_one or (settings.y_pred is None and _reads_one_column(problem, seen))
+        if seen.ran and (columns == 1 or not of_one):
             return problem, seen
         first = first or seen
     return None, first if first is not None else seen
 
 
 def _of_own_shape(settings: Settings, kind: Target) -> Problem | None:
-    """The user's batch as the whole battery, where targets and predictions differ in shape.
-
-    What a perfect prediction is cannot be known then: several parameters of a distribution,
-    several quantiles, columns that are not targets.
-    """
+    """The user's batch as the whole battery, where targets and predictions differ in shape."""
     y, p = settings.y_true, settings.y_pred
     if y is None or kind not in ("regression", "sequence", "boxes"):
         return None
@@ -148,13 +170,7 @@ def _of_own_shape(settings: Settings, kind: Target) -> Problem | None:
     if y.shape == p.shape or (y.size == p.size and p.shape[-1] == 1):
         return None
     rows = np.arange(ROWS) % len(p)
-    y, p = y[rows], p[rows]
-    cases = (
-        Case("your batch", y, p, "random"),
-        Case("your batch, predictions reversed", y, p[::-1].copy(), "chance"),
-        Case("one row", y[:1], p[:1], "chance"),
-    )
-    return Problem(kind, y, p, cases)
+    return parameters.of_batch(kind, y[rows], p[rows])
 
 
 def _columns(settings: Settings, kind: Target) -> Iterator[int | None]:
@@ -166,7 +182,7 @@ def _columns(settings: Settings, kind: Target) -> Iterator[int | None]:
         return
     yield None
     if kind in ("regression", "binary", "binary_logits", "plus_minus"):
-        yield 1
+        yield from (2, 4, 5, 1)  # one row of weights for the columns would make more of one
     elif "categorical" in kind:
         yield from (2, 3, 5, 10)
 
@@ -190,6 +206,8 @@ def _domain(evaluator: Evaluator, settings: Settings) -> tuple[float, float] | N
 def keras_name(loss: Any) -> str:
     """The function name of one of Keras' own losses, else an empty text."""
     function = getattr(loss, "fn", None)
+    while isinstance(function, functools.partial):
+        function = function.func
     module = getattr(function, "__module__", "") or ""
     return str(getattr(function, "__name__", "")) if module.startswith("keras.") else ""
 
@@ -200,8 +218,23 @@ def _with_batch(problem: Problem, settings: Settings) -> Problem:
         return problem
     y, p = np.asarray(settings.y_true), np.asarray(settings.y_pred)
     y = y.astype("float32") if y.dtype.kind == "f" else y
-    case = Case("your batch", y, p.astype("float32"), "chance")
+    case = Case(YOUR_BATCH, y, p.astype("float32"), "chance")
     return replace(problem, cases=(*problem.cases, case))
+
+
+def _raises_on_batch(context: Context) -> Iterator[Finding]:
+    """The finding that a loss which runs with inputs of the kind raises on the user's own."""
+    for case in context.problem.cases:
+        if case.name == YOUR_BATCH and not context.at(case).ran:
+            seen, (y, p) = context.at(case), (case.y_true, case.y_pred)
+            yield rules.finding(
+                rules.RAISES,
+                f"The loss raises on your own batch (y_true {y.shape} and y_pred {p.shape}), and "
+                f"not on inputs of target={context.problem.kind!r}: {seen.error}",
+                context.evidence(y, p, seen, YOUR_BATCH),
+                consequence="training stops at the first such batch",
+                remedy="compare shapes, dtypes and values of the batch with what the formula takes",
+            )
 
 
 def _positive_only(context: Context) -> Context | None:
@@ -250,33 +283,48 @@ def _positive_finding(context: Context) -> Finding:
     )
 
 
-def _unfit(evaluator: Evaluator, kind: Target, seen: Observation, settings: Settings) -> Finding:
+def _unfit(
+    evaluator: Evaluator, kind: Target, seen: Observation, settings: Settings, certain: bool
+) -> Choice:
     size = _size_that_runs(evaluator, kind, settings)
     if size:
-        return _one_size_only(evaluator, kind, seen, settings, size)
+        found = _one_size_only(evaluator, kind, seen, settings, size)
+        return Choice(kind, not certain, None, [found])
     others = (
-        []
+        ()
         if evaluator.entry == "direct"
-        else [other for other in TARGETS if other != kind and _runs(evaluator, other, settings)]
+        else tuple(each for each in TARGETS if each != kind and _runs(evaluator, each, settings))
     )
     problem = build(kind, settings.seed)
     shapes = f"y_true {problem.y_true.shape} and y_pred {problem.y_pred.shape}"
     rule = rules.TARGET_UNFIT if others else rules.RAISES
     message = f"The loss raises on the inputs of target={kind!r} ({shapes}): {seen.error}"
-    advice = (
-        f"it runs with target={', '.join(map(repr, others))}; otherwise give a batch of your "
-        "own, `check(loss, y_true, y_pred)`"
-        if others
-        else "give a batch of your own, `check(loss, y_true, y_pred)`, if it needs other shapes"
-    )
+    advice = advice_to_run_with(others)
     returned = evaluator.returns(problem.y_true, problem.y_pred)
     if returned:
         message = f"The loss returns {returned} instead of a tensor."
         advice = "return one value per sample; for None, look for a missing `return`"
     evidence = Context(evaluator, problem, settings).evidence(problem.y_true, problem.y_pred, seen)
-    return rules.finding(
+    found = rules.finding(
         rule, message, evidence, consequence="nothing could be checked", remedy=advice
     )
+    return Choice(kind, not certain, None, [found], runs_with=() if returned else others)
+
+
+def advice_to_run_with(kinds: Sequence[Target], guess: Target | None = None) -> str:
+    """What to write for a loss that runs with other kinds, and looks like one of them."""
+    if not kinds:
+        return "give a batch of your own, `check(loss, y_true, y_pred)`, if it needs other shapes"
+    runs = f"it runs with target={', '.join(map(repr, kinds))}"
+    if guess is not None:
+        others = ", ".join(repr(kind) for kind in kinds if kind != guess)
+        runs = f"it looks like one of target={guess!r}; it also runs with {others}"
+    return f"{runs}; otherwise give a batch of your own, `check(loss, y_true, y_pred)`"
+
+
+def _of_other_labels(evaluator: Evaluator, kind: Target, settings: Settings) -> Iterator[Finding]:
+    """The finding that class ids are shifted, for a loss that raises on the one at the end."""
+    return probe_shifted(Context(evaluator, build(kind, settings.seed), settings))
 
 
 def _size_that_runs(evaluator: Evaluator, kind: Target, settings: Settings) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.checker import guessing, rules
+from lossmith.checker import factories, guessing, rules
 from lossmith.checker.card import measure
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, fast_start
@@ -20,6 +20,7 @@ from lossmith.checker.probes import (
     finite,
     gradient,
     identities,
+    labels,
     pairs,
     parameters,
     reach,
@@ -67,6 +68,7 @@ PROBES: dict[str, Probe] = {
     "compiled": execution.probe_compiled,
     "label dtypes": execution.probe_label_dtypes,
     "half": execution.probe_half,
+    "shifted labels": labels.probe_shifted,
     "activation": convention.probe_activation,
     "arguments": convention.probe_arguments,
     "reach": reach.probe_reach,
@@ -89,7 +91,12 @@ def inspect(loss: Any, settings: Settings) -> BackendResult:
     Args:
         loss: a function, a `keras.losses.Loss`, any callable or a name of Keras.
         settings: what the user said about it.
+
+    Raises:
+        lossmith.checker.factories.NestedCheckError: in a function that a check has called to make
+            a loss again.
     """
+    factories.refuse_nested()
     with fast_start():
         return _inspect(loss, settings)
 
@@ -163,33 +170,47 @@ def _out_of_time(context: Context, last: str) -> Finding:
 
 
 def settle(findings: list[Finding]) -> list[Finding]:
-    """Leave out what another finding explains, and repetitions of a rule."""
-    codes = {finding.rule.code for finding in findings if finding.severity != "information"}
-    explained = {
-        code for cause, effects in _EXPLAINS.items() if cause.code in codes for code in effects
-    }
+    """Leave out what another finding explains, and repetitions of a rule; causes lead.
+
+    What was found is explained only by what is as serious: a warning hides no error.
+    """
+    order = ("error", "warning", "information")
+    explained: dict[str, int] = {}
+    for finding in findings:
+        serious = order.index(finding.severity)
+        if finding.severity == "information":
+            continue
+        for code in _EXPLAINS.get(finding.rule, ()):
+            explained[code] = min(serious, explained.get(code, serious))
     kept: dict[tuple[str, str], Finding] = {}
     for finding in findings:
-        if finding.rule.code in explained:
+        if order.index(finding.severity) >= explained.get(finding.rule.code, len(order)):
             continue
         key = (finding.rule.code, finding.message if finding.rule in _REPEATABLE else "")
         kept.setdefault(key, finding)
-    order = ("error", "warning", "information")
-    return sorted(kept.values(), key=lambda f: (order.index(f.severity), f.rule.code))
+    return sorted(
+        kept.values(),
+        key=lambda f: (order.index(f.severity), f.rule not in _EXPLAINS, f.rule.code),
+    )
 
 
 _REPEATABLE = (rules.DEAD_LABEL, rules.NO_EFFECT, rules.PROBE_FAILED)
+_OF_DIRECTION = ("LSM202", "LSM203", "LSM204", "LSM206", "LSM207", "LSM208", "LSM210")
 _EXPLAINS = {
     rules.NO_GRADIENT: ("LSM202", "LSM203", "LSM204", "LSM210"),
     rules.DOUBLE_ACTIVATION: ("LSM204", "LSM207"),
     rules.ARGUMENTS_SWAPPED: ("LSM701",),
-    rules.LOGITS_UNFIT: ("LSM204", "LSM207", "LSM208"),
+    rules.LOGITS_UNFIT: ("LSM101", "LSM102", "LSM103", *_OF_DIRECTION),
     rules.UNBOUNDED_BELOW: ("LSM207", "LSM208"),
     rules.WRONG_AXIS: ("LSM307", "LSM306", "LSM304", "LSM302", "LSM404"),
     rules.CROSSED_ROWS: ("LSM207", "LSM208", "LSM302", "LSM307"),
-    rules.IMPURE: ("LSM308", "LSM307", "LSM402", "LSM404"),
+    rules.IMPURE: ("LSM205", "LSM206", "LSM207", "LSM208", "LSM210", "LSM301", "LSM306", "LSM307",
+                   "LSM308", "LSM402", "LSM404", "LSM405"),
+    rules.CHANGES_ITSELF: ("LSM401", "LSM402", "LSM404", "LSM405", "LSM714"),
     rules.BATCH_SIZE: ("LSM307",),
-}
+    rules.LABELS_UNFIT: ("LSM101", "LSM102", "LSM103", "LSM405", *_OF_DIRECTION),
+    rules.TARGET_UNFIT: ("LSM701", "LSM702", "LSM704", "LSM705", *_OF_DIRECTION),
+}  # fmt: skip
 
 
 def _for_comparison(context: Context) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -59,7 +59,8 @@ def save(loss: Any, inputs: list[Trial], folder: str) -> dict[str, Any]:
 
     Returns:
         The receipt, plain data: `path`; `changes`, the hyperparameters that differ from those of
-        `loss`; `kind` and `name` of what was saved; `error`, empty if it could be saved.
+        `loss`; `forgotten`, those that get_config does not hold; `kind` and `name` of what was
+        saved; `error`, empty if it could be saved.
     """
     changes = _other_hyperparameters(loss, inputs)
     changed = rebuild(loss, **changes) if changes else loss
@@ -76,6 +77,7 @@ def save(loss: Any, inputs: list[Trial], folder: str) -> dict[str, Any]:
     return {
         "path": path,
         "changes": plain(changes),
+        "forgotten": [] if error else _forgotten(loss),
         "hyperparameters": plain(_bound(loss)),
         "kind": kind_of(loss),
         "name": _saved_name(loss),
@@ -131,6 +133,15 @@ def _bound(loss: Any) -> dict[str, Any]:
         read = closure(loss)
         return {name: value for name, value in found.items() if name in read}
     return found
+
+
+def _forgotten(loss: Any) -> list[str]:
+    """The arguments of `__init__` that get_config does not hold."""
+    if kind_of(loss) != "instance":
+        return []
+    needed = inspect.signature(type(loss).__init__).parameters
+    kept = loss.get_config()
+    return [name for name in hyperparameters(loss) if name in needed and name not in kept]
 
 
 def _other_hyperparameters(loss: Any, inputs: list[Trial]) -> dict[str, Any]:
@@ -273,6 +284,8 @@ def judge(
         return []
     if not reply["same"]:
         return [_not_restored(receipt, reply, backend)]
+    if receipt["forgotten"] and not reply["loaded"]:
+        return [_hyperparameters_lost(receipt, reply, backend)]
     return [_not_loaded(receipt, reply, backend)]
 
 
@@ -330,6 +343,20 @@ def _not_restored(receipt: Mapping[str, Any], reply: Mapping[str, Any], backend:
         ),
         consequence="A model that is loaded and trained on, or evaluated, silently uses another "
         "loss.",
+        remedy=_remedy(receipt),
+    )
+
+
+def _hyperparameters_lost(
+    receipt: Mapping[str, Any], reply: Mapping[str, Any], backend: str
+) -> Finding:
+    return rules.finding(
+        rules.NOT_RESTORED,
+        f"get_config does not hold {', '.join(receipt['forgotten'])}: what a saved model says of "
+        "the loss is not enough to make it again.",
+        Evidence(backend, "save", note=_first_sentence(reply["error"])),
+        consequence="keras.models.load_model raises; with compile=False the model loads without "
+        "its loss.",
         remedy=_remedy(receipt),
     )
 

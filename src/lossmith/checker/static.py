@@ -36,6 +36,9 @@ _PURE_OPERATIONS = frozenset(
 _NAMESPACES = frozenset({"locals", "vars"})
 _HARMLESS_IN_NUMPY = frozenset({"shape", "ndim", "size", "prod", "float32", "float64", "dtype"})
 
+_CALLED = ("call", "forward", "__call__")
+"""Methods that hold the formula of a class, of Keras and of PyTorch."""
+
 Nodes = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -84,8 +87,10 @@ def _parsed(text: str) -> ast.Module | None:
 def _formula(tree: ast.Module) -> Nodes | None:
     """The function of two tensors: a module's only function, a class' `call`, or a lambda."""
     functions = [node for node in ast.walk(tree) if isinstance(node, Nodes)]
-    methods = [f for f in functions if getattr(f, "name", "") in ("call", "__call__")]
-    return next(iter([*methods, *functions]), None)
+    named = {getattr(function, "name", ""): function for function in reversed(functions)}
+    methods = [named[name] for name in _CALLED if name in named]
+    others = [function for function in functions if function is not named.get("__init__")]
+    return next(iter([*methods, *others]), None)
 
 
 def _tensor_arguments(formula: Nodes) -> list[str]:

@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lossmith.checker.links import Link, to_prediction
 from lossmith.checker.settings import Target
 
 ROWS = 6
-Link = Literal["identity", "sigmoid", "softmax", "positive"]
+YOUR_BATCH = "your batch"
 Role = Literal["random", "perfect", "wrong", "extreme", "zero", "chance", "rare"]
 Domain = tuple[float, float]
 Inverse = Callable[[np.ndarray], np.ndarray]
@@ -56,6 +57,7 @@ class Problem:
         coupled: whether losses of this kind are a property of the batch by nature.
         domain: the lowest and highest target of a regression.
         ideal: from targets of a regression to the predictions that deserve the floor.
+        corners: whether boxes are two corners, or one point and a width and a height.
     """
 
     kind: str
@@ -70,6 +72,7 @@ class Problem:
     coupled: bool = False
     domain: Domain = (-math.inf, math.inf)
     ideal: Inverse = field(default=lambda y_true: y_true, repr=False)
+    corners: bool = True
 
 
 def build(
@@ -97,33 +100,6 @@ def build(
     if "categorical" in kind:
         return _categorical(rng, kind, columns or 4)
     return _OTHERS[kind](rng, same)
-
-
-def to_prediction(free: np.ndarray, link: Link) -> np.ndarray:
-    """Map free variables to valid predictions."""
-    if link == "sigmoid":
-        return 1.0 / (1.0 + np.exp(-free))
-    if link == "softmax":
-        shifted = np.exp(free - free.max(axis=-1, keepdims=True))
-        return shifted / shifted.sum(axis=-1, keepdims=True)
-    return np.exp(free) if link == "positive" else free
-
-
-def to_free(y_pred: np.ndarray, link: Link) -> np.ndarray:
-    """Map valid predictions to the free variables they come from."""
-    if link == "identity":
-        return y_pred.astype("float64")
-    inside = np.clip(y_pred.astype("float64"), 1e-6, 1 - 1e-6 if link != "positive" else None)
-    return np.log(inside / (1 - inside)) if link == "sigmoid" else np.log(inside)
-
-
-def pull_back(gradient: np.ndarray, y_pred: np.ndarray, link: Link) -> np.ndarray:
-    """Turn a gradient by predictions into one by free variables."""
-    if link == "sigmoid":
-        return gradient * y_pred * (1 - y_pred)
-    if link == "softmax":
-        return y_pred * (gradient - (gradient * y_pred).sum(axis=-1, keepdims=True))
-    return gradient * y_pred if link == "positive" else gradient
 
 
 def _f32(array: Any) -> np.ndarray:

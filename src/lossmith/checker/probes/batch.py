@@ -153,6 +153,7 @@ def _coupled(context: Context) -> Iterator[Finding]:
     if not whole.finite_value:
         return
     natural = context.declared_batchwise or (problem.coupled and not _mixes_rows(context))
+    natural = natural or context.averages_steps
     grown = [] if natural or context.reduction == "sum" else list(_grown(context))
     if grown:
         yield from grown

@@ -6,8 +6,9 @@ import numpy as np
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context, close
+from lossmith.checker.links import to_prediction
 from lossmith.checker.report import Finding
-from lossmith.checker.targets import ROWS, to_prediction
+from lossmith.checker.targets import ROWS
 
 
 def probe_activation(context: Context) -> Iterator[Finding]:

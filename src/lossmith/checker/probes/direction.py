@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lossmith.checker import rules
+from lossmith.checker import boxes, rules
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Observation
+from lossmith.checker.links import pull_back, to_free, to_prediction
 from lossmith.checker.probes import scan
 from lossmith.checker.probes.scan import is_scale_free
 from lossmith.checker.report import Finding
-from lossmith.checker.targets import ROWS, pull_back, to_free, to_prediction
+from lossmith.checker.targets import ROWS
 
 _AWAY = "training moves predictions away from their targets"
 _SIGNS = "check the sign of each term, and which label each term belongs to"
@@ -156,8 +157,8 @@ def probe_boxes(context: Context) -> Iterator[Finding]:
     yield from _perfect_boxes(context)
     shifts = np.linspace(0.0, 3.0, 25)
     for direction in ((1, 1), (1, -1), (-1, -1), (1, 0)):
-        moved = [(y + shift * np.tile(direction, 2)).astype("float32") for shift in shifts]
-        seen = [context.evaluator.reduced(y, p) for p in moved]
+        away = [boxes.moved(problem, y, *(shift * np.asarray(direction))) for shift in shifts]
+        seen = [context.evaluator.reduced(y, p) for p in away]
         values = np.asarray([each.scalar for each in seen])
         if not np.all(np.isfinite(values)):
             return
@@ -168,8 +169,8 @@ def probe_boxes(context: Context) -> Iterator[Finding]:
                 rules.NOT_MONOTONE,
                 f"Boxes moved {shifts[index]:.3g} away cost {values[index]:.4g}, less than the "
                 f"{values[:index].max():.4g} of boxes nearer by.",
-                context.evidence(y[:1], moved[index][:1],
-                                 context.evaluator.reduced(y[:1], moved[index][:1])),
+                context.evidence(y[:1], away[index][:1],
+                                 context.evaluator.reduced(y[:1], away[index][:1])),
                 consequence="boxes that do not meet are pushed further apart",
                 remedy="clip the width and the height of the overlap at 0 before multiplying them",
                 severity=context.directed,
@@ -193,7 +194,7 @@ def _perfect_boxes(context: Context) -> Iterator[Finding]:
             remedy="measure the areas and the overlap in the same way",
             severity=context.directed,
         )
-    elif turned.finite_value and turned.scalar < best - 1e-3:
+    elif context.problem.corners and turned.finite_value and turned.scalar < best - 1e-3:
         yield rules.finding(
             rules.WRONG_MINIMUM,
             f"Boxes with their corners swapped cost {turned.scalar:.4g}, less than the right "

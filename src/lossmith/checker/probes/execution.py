@@ -17,29 +17,57 @@ def probe_pure(context: Context) -> Iterator[Finding]:
     if context.settings.stochastic or not context.random.finite_value:
         return
     problem, evaluator = context.problem, context.evaluator
+    overwritten = evaluator.overwritten(problem.y_true, problem.y_pred)
+    if overwritten:
+        yield _overwrites(context, overwritten)
     before = _state(evaluator.original)
     values = [evaluator.afresh(problem.y_true, problem.y_pred)]
     evaluator.afresh(problem.y_true[::-1].copy(), problem.y_pred[:2].repeat(3, axis=0))
     values.append(evaluator.afresh(problem.y_true, problem.y_pred))
-    if not np.isnan(values[0]) and not close(*values):
+    after = _state(evaluator.original)
+    changed = sorted(key for key in before if key in after and before[key] != after[key])
+    drift = _drift(context.random.scalar if changed else values[0], values)
+    if drift:
         yield rules.finding(
             rules.IMPURE,
-            f"The same input gives {values[0]:.6g}, then {values[1]:.6g}.",
+            f"The same input gives {drift}.",
             context.evidence(problem.y_true, problem.y_pred, note="called twice", mode="eager"),
             consequence="in a compiled step the first value is frozen, elsewhere the loss drifts",
             remedy="keep no state in the loss; draw random numbers with keras.random and a "
             "SeedGenerator, and declare `stochastic=True`",
         )
-    changed = sorted(key for key, value in _state(evaluator.original).items()
-                     if key in before and before[key] != value)  # fmt: skip
     if changed:
+        shown = f", and the same input gives {drift}" if drift else ""
         yield rules.finding(
             rules.CHANGES_ITSELF,
-            f"Calling the loss changes its own {', '.join(changed)}.",
+            f"Calling the loss changes its own {', '.join(changed)}{shown}.",
             context.evidence(problem.y_true, problem.y_pred, mode="eager"),
             consequence="compiled backends see the change once or never; each gives another loss",
             remedy="use a local variable; state that must last belongs in a keras.Variable",
         )
+
+
+def _drift(first: float, values: list[float]) -> str:
+    """Two values that differ, in words; the first one may have been compiled."""
+    before, after = values
+    if np.isnan(before):
+        return ""
+    if not close(before, after):
+        return f"{before:.6g}, then {after:.6g}"
+    return "" if close(first, before, 1e-3) else f"{first:.6g}, then {before:.6g}"
+
+
+def _overwrites(context: Context, argument: str) -> Finding:
+    problem = context.problem
+    return rules.finding(
+        rules.IMPURE,
+        f"The loss writes into {argument}: called again with the same tensors it gives another "
+        "value.",
+        context.evidence(problem.y_true, problem.y_pred, note="called once", mode="eager"),
+        consequence="metrics and other losses that are computed from the same tensors are wrong",
+        remedy=f"make a new tensor, `{argument} = {argument} - ...`, instead of `-=`, an "
+        "assignment to an index or a method that ends in `_`",
+    )
 
 
 def _state(loss: Any) -> dict[str, str]:

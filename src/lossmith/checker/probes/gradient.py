@@ -6,7 +6,7 @@ import numpy as np
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context
-from lossmith.checker.hyperparameters import hyperparameters
+from lossmith.checker.hyperparameters import ignored_label
 from lossmith.checker.report import Finding
 from lossmith.checker.targets import Case, Problem
 
@@ -64,10 +64,9 @@ def _dead_labels(context: Context, slopes: list[tuple[Case, np.ndarray]]) -> Ite
         for label in np.unique(labels):
             found = float(np.abs(slope[labels == label]).max())
             strongest[float(label)] = max(strongest.get(float(label), 0.0), found)
-    ignored = hyperparameters(context.evaluator.original)
-    ignored_label = ignored.get("ignore_class", ignored.get("ignore_index"))
+    ignored = ignored_label(context.evaluator.original)
     for label, size in strongest.items():
-        if size == 0 and label != ignored_label:
+        if size == 0 and label != ignored:
             problem = context.problem
             yield rules.finding(
                 rules.DEAD_LABEL,
@@ -86,6 +85,12 @@ def _label_remedy(problem: Problem, label: float) -> str:
             "give both labels a term, `y * a(p) + (1 - y) * b(p)`; a formula for labels -1 and 1 "
             "needs `2 * y - 1`"
         )
+    columns = problem.y_pred.shape[-1]
+    if problem.kind.startswith("sparse") and not 0 <= label < columns:
+        return (
+            f"the {columns} columns of y_pred are of the class ids 0 to {columns - 1}; an id that "
+            "is to be left out is named by a hyperparameter `ignore_class`"
+        )
     return "give every label a term of its own"
 
 
@@ -99,7 +104,8 @@ def _dead_columns(context: Context, slopes: list[tuple[Case, np.ndarray]]) -> It
     if not full:
         return
     dead = np.flatnonzero(np.concatenate(full).max(axis=0) == 0)
-    first_only = len(dead) == problem.y_pred.shape[1] - 1 and 0 not in dead
+    parameters = problem.kind == "regression" and problem.y_true.shape != problem.y_pred.shape
+    first_only = not parameters and len(dead) == problem.y_pred.shape[1] - 1 and 0 not in dead
     if len(dead) and not first_only:
         yield rules.finding(
             rules.DEAD_OUTPUT,

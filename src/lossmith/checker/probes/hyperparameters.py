@@ -139,7 +139,7 @@ def probe_domain(context: Context) -> Iterator[Finding]:
     if isinstance(original, Loss) or not context.random.finite_value:
         return
     accepted: list[tuple[str, Any]] = []
-    wrong = []
+    wrong: list[str] = []
     refused: set[str] = set()
     for name, bad in _nonsense(context):
         other = rebuilt(context, **{name: bad})
@@ -147,8 +147,12 @@ def probe_domain(context: Context) -> Iterator[Finding]:
             refused.add(name)
         elif other.runs(context.problem.y_true, context.problem.y_pred).ran:
             accepted.append((name, bad))
-            if name in refused or _is_plainly_wrong(context, bad, other):
-                wrong.append(name)
+            if name in refused:
+                wrong.append(f"other values of {name} are refused")
+            elif isinstance(bad, str):
+                wrong.append(f"{name} is a choice, and any word is taken for it")
+            elif bad == -1 and _is_senseless(context, other):
+                wrong.append(f"with {name}=-1 the loss turns negative or NaN")
     if accepted:
         own_class = type(original).__module__.split(".")[0] != "keras" and isinstance(
             original, keras.losses.Loss
@@ -156,12 +160,22 @@ def probe_domain(context: Context) -> Iterator[Finding]:
         yield rules.finding(
             rules.DOMAIN_UNCHECKED,
             "Accepted without a word: "
-            f"{', '.join(f'{name}={bad!r}' for name, bad in accepted[:4])}.",
+            f"{', '.join(f'{name}={bad!r}' for name, bad in accepted[:4])}. "
+            f"{_why_so_serious(wrong, own_class)}.",
             context.evidence(context.problem.y_true, context.problem.y_pred, context.random),
             consequence="a typing error in a hyperparameter trains a model that is wrong",
             remedy=_check_to_write(context, *accepted[0]),
             severity="warning" if wrong and own_class else "information",
         )
+
+
+def _why_so_serious(wrong: list[str], own_class: bool) -> str:
+    """Why this is a warning, or why it is none."""
+    if not own_class:
+        return "Information only, as the loss is no class of one's own, made from a configuration"
+    return (
+        f"A warning, as {wrong[0]}" if wrong else "Information only, as -1 has a value like others"
+    )
 
 
 def _check_to_write(context: Context, name: str, bad: Any) -> str:
@@ -172,7 +186,9 @@ def _check_to_write(context: Context, name: str, bad: Any) -> str:
     where = "`__init__`" if is_object else "its factory" if made else "the function"
     if isinstance(bad, str):
         return f"check in {where}, with `if {name} not in (...): raise ValueError(...)`"
-    allowed = f"0 < {name} < 1" if _is_a_share(context, name) else f"{name} > 0"
+    low, high = ("<=" if _makes_sense_with(context, name, end) else "<" for end in (0, 1))
+    above = f"{name} {'>=' if low == '<=' else '>'} 0"
+    allowed = f"0 {low} {name} {high} 1" if _is_a_share(context, name) else above
     return (
         f"check in {where}, with `if not {allowed}: raise ValueError(...)`: a comparison the other "
         "way round lets NaN pass"
@@ -185,6 +201,22 @@ def _is_a_share(context: Context, name: str) -> bool:
     return above is not None and _is_senseless(context, above)
 
 
+def _makes_sense_with(context: Context, name: str, end: int) -> bool:
+    """Whether a hyperparameter may be at the end of its range: the loss trains there as well."""
+    other, problem = rebuilt(context, **{name: end}), context.problem
+    if other is None:
+        return False
+    for case in problem.cases:
+        if context.at(case).finite and not other.reduced(case.y_true, case.y_pred).finite:
+            return False
+    usual, seen = context.random, other.reduced(problem.y_true, problem.y_pred)
+    if seen.slopes.shape != usual.slopes.shape or np.any((usual.slopes != 0) & (seen.slopes == 0)):
+        return False
+    return problem.perfect is None or (
+        other.reduced(problem.y_true, problem.perfect).scalar < seen.scalar
+    )
+
+
 def _nonsense(context: Context) -> Iterator[tuple[str, Any]]:
     for name, value in _numeric(context).items():
         if value > 0:
@@ -192,10 +224,6 @@ def _nonsense(context: Context) -> Iterator[tuple[str, Any]]:
     for name, value in hyperparameters(context.evaluator.original).items():
         if isinstance(value, str):
             yield name, "no such choice"
-
-
-def _is_plainly_wrong(context: Context, bad: Any, other: Evaluator) -> bool:
-    return isinstance(bad, str) or (bad == -1 and _is_senseless(context, other))
 
 
 def _is_senseless(context: Context, other: Evaluator) -> bool:

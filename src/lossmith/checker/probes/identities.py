@@ -1,6 +1,7 @@
 """Does the loss keep what the formula of its declared family promises?"""
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
@@ -8,10 +9,12 @@ from lossmith.checker import rules
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator
 from lossmith.checker.hyperparameters import hyperparameters
+from lossmith.checker.links import to_prediction
 from lossmith.checker.probes import scan
 from lossmith.checker.probes.hyperparameters import larger, rebuilt
 from lossmith.checker.report import Finding, Severity
-from lossmith.checker.targets import ROWS, to_prediction
+from lossmith.checker.settings import Target
+from lossmith.checker.targets import ROWS, build
 
 _SLOPED = ("pinball", "quantile")
 _BOUNDED = ("dice", "iou", "jaccard", "tversky")
@@ -22,7 +25,9 @@ def probe_identities(context: Context) -> Iterator[Finding]:
     family = (context.settings.family or "").lower()
     if not context.random.finite_value:
         return
-    if family in _SLOPED:
+    if not family:
+        yield from _turned_quantile(context)
+    elif family in _SLOPED:
         yield from _pinball(context)
     elif family == "huber":
         yield from _huber(context)
@@ -70,6 +75,38 @@ def _pinball(context: Context) -> Iterator[Finding]:
             )
 
 
+def _turned_quantile(context: Context) -> Iterator[Finding]:
+    """A pinball loss whose hyperparameter is called a quantile is not lowest at the other one.
+
+    That name means nothing else; what `q`, `tau` or `alpha` weighs is for the author to say.
+    """
+    named = hyperparameters(context.evaluator.original)
+    names = [name for name, value in named.items()
+             if "quantile" in name.lower() and isinstance(value, float)]  # fmt: skip
+    if context.problem.kind != "regression" or len(names) != 1:
+        return
+    if all(_is_turned(context, names[0], share) for share in (0.9, 0.3)):
+        yield _broken(context, f"With {names[0]}=0.9 an error costs 9 times as much where the "
+                      "prediction is too high: the model learns the quantile 0.1.", "pinball",
+                      "warning")  # fmt: skip
+
+
+def _is_turned(context: Context, name: str, share: float) -> bool:
+    """Whether the loss is that of a quantile, straight on either side, and of `1 - share`."""
+    evaluator = rebuilt(context, **{name: share})
+    if evaluator is None:
+        return False
+    changed = Context(evaluator, context.problem, context.settings, context.certain)
+    for curve in scan.scans(changed):
+        low, high = curve.values[0], curve.values[-1]
+        straight = close(low, 2 * curve.values[80], 0.01) and close(
+            high, 2 * curve.values[240], 0.01
+        )
+        if not (straight and close(low * share, high * (1 - share), 0.01)):
+            return False
+    return bool(scan.scans(changed))
+
+
 def _huber(context: Context) -> Iterator[Finding]:
     """Beyond the threshold it is linear with a slope of the threshold, below it half a square."""
     for curve in scan.scans(context)[:1]:
@@ -108,6 +145,23 @@ def _focal(context: Context) -> Iterator[Finding]:
                           f"with (1 - {shares[0]})^2.", "focal")  # fmt: skip
             return
     yield from _balance(context)
+    yield from _average_of_classes(context, plain)
+
+
+def _average_of_classes(context: Context, plain: Evaluator) -> Iterator[Finding]:
+    """The terms of the classes are added up: all but one are 0."""
+    kind = context.problem.kind
+    if "categorical" not in kind:
+        return
+    costs = []
+    for classes in (4, 3):
+        problem = build(cast(Target, kind), columns=classes)
+        some = Context(plain, problem, context.settings, context.certain)
+        costs.append(classes * _cost(some, plain, 0, 0.6))
+    if np.isfinite(costs).all() and close(*costs):
+        yield _broken(context, "With fewer classes the same prediction costs more, in proportion: "
+                      "the terms of the classes are averaged, though all but one of them are 0.",
+                      "focal", "warning")  # fmt: skip
 
 
 def _balance(context: Context) -> Iterator[Finding]:

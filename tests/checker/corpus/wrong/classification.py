@@ -216,7 +216,6 @@ def focal_with_the_log_probability(y_true, y_pred, gamma=2.0):
     bug="identity",
     expected=("LSM503",),
     source="umbertogriffo/focal-loss-keras#12, itakurah/focal-loss-pytorch#6",
-    confidence="medium",
     witness=lambda loss: value(type(loss)(0.0), [[1.0, 0.0]], [[0.5, 0.5]]) < 0.4,
     declared={"family": "focal"},
 )
