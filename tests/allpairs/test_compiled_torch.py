@@ -70,3 +70,17 @@ def test_a_step_compiled_before_a_fork_runs_after_it(backend, fresh_process):
         print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0))
     """
     assert fresh_process(source) is True
+
+
+@pytest.mark.parametrize(
+    "loss", [ls.losses.nt_xent, ls.losses.triplet(mining="hardest", margin=1.0)], ids=repr
+)
+def test_a_compiled_step_of_a_large_batch(loss, backend):
+    """What is computed of a tile is compiled by itself on PyTorch."""
+    embeddings, labels = RNG.normal(size=(1030, 4)).astype("float32"), np.arange(1030) % 300
+    ids = ops.convert_to_tensor(labels)
+    step = compiled_with_breaks(lambda p: loss(ids, p), backend)
+    eager = value_and_gradient(lambda p: loss(ids, p), embeddings)
+    found = value_and_gradient(step, embeddings)
+    np.testing.assert_allclose(found[0], eager[0], rtol=1e-5)
+    np.testing.assert_allclose(found[1], eager[1], rtol=1e-4, atol=1e-6)

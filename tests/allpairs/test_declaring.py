@@ -111,3 +111,24 @@ def test_a_formula_that_replaces_another_has_its_own_slope(loss):
     value, gradient = value_and_gradient(lambda p: doubled(IDS, p), EMBEDDINGS)
     np.testing.assert_allclose(value, 2.0 * expected[0], rtol=1e-5)
     np.testing.assert_allclose(gradient, 2.0 * expected[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize(
+    "loss", [ls.losses.nt_xent, ls.losses.triplet(mining="hardest", margin=1.0)], ids=repr
+)
+def test_a_sum_in_the_place_of_an_average(loss):
+    class Summed(type(loss)):
+        averaged = False
+
+        def anchors(self, block, row):
+            return super().anchors(block, row)
+
+    class InTiles(type(loss)):
+        averaged = False
+
+    by_rows, tiles = (each(**loss.hyperparameters) for each in (Summed, InTiles))
+    expected = value_and_gradient(lambda p: by_rows(IDS, p), EMBEDDINGS)
+    value, gradient = value_and_gradient(lambda p: tiles(IDS, p), EMBEDDINGS)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-5)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-4, atol=1e-6)

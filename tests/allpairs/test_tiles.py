@@ -10,7 +10,7 @@ from gradients import double_precision, finite_differences, forget_compiled, val
 from keras import ops
 
 import lossmith as ls
-from lossmith.allpairs import engine
+from lossmith.allpairs import AllPairsLoss, engine
 
 L = ls.losses
 HARDEST = [
@@ -55,9 +55,73 @@ def check(loss, labels, embeddings, weights=None):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_any_classes_and_weights(loss):
-    weights = np.array([1, 2, 0, 0.5, 1, 3, 0, 1], "float32")
-    for labels in (np.array([0, 1, 0, 2, 1, 0, 3, 1]), np.zeros(8, int), np.arange(8)):
-        check(loss, labels, batch(), weights)
+    some = np.array([0, 1, 0, 2, 1, 0, 3, 1])
+    for weights in (
+        [1, 2, 0, 0.5, 1, 3, 0, 1],
+        [0, 2, 1, 0.5, 1, 3, 0, 1],
+        [0, 0, 0, 1, 1, 2, 1, 1],
+    ):
+        check(loss, some, batch(), np.array(weights, "float32"))
+    for labels in (np.zeros(8, int), np.arange(8)):
+        check(loss, labels, batch(), np.array([1, 2, 0, 0.5, 1, 3, 0, 1], "float32"))
+
+
+class Exponential(AllPairsLoss):
+    """A formula of a user that grows without bound."""
+
+    symmetric = True
+    measure = "squared_euclidean"
+
+    def anchors(self, block, row):
+        return row.positives.sum(ops.exp(block)), row.positives.count()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        L.all_pairs_contrastive(margin=2.0, distance="squared_euclidean"),
+        L.all_pairs_contrastive(margin=1.5, distance="cosine", average="active"),
+        Exponential(),
+        *LOSSES,
+    ],
+    ids=repr,
+)
+def test_what_fills_the_last_strip_adds_nothing(loss):
+    """Not to the value that is computed without a gradient either."""
+    ids = np.array([1, 1, 2, 2, 1, 1, 0, 0])
+    value, gradient = value_and_gradient(lambda p: loss(ids, p), batch())
+    assert np.isfinite(gradient).all()
+    assert float(loss(ids, batch())) == pytest.approx(float(value), rel=1e-5)
+    with by_rows():
+        assert float(loss(ids, batch())) == pytest.approx(float(value), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_what_is_not_a_number_shows(loss, number):
+    embeddings = batch()
+    embeddings[5, 2] = number
+    assert np.isnan(float(loss(np.arange(8) % 3, embeddings)))
+
+
+@pytest.mark.parametrize("loss", HARDEST[:2], ids=repr)
+def test_embeddings_of_any_length(loss):
+    ids, embeddings = np.arange(8) % 3, 1e15 * batch()
+    oracle, options = oracles.triplet, dict(loss.hyperparameters)
+    expected = oracle(ids, embeddings.astype(float), None, **options)
+    assert float(loss(ids, embeddings)) == pytest.approx(expected, rel=1e-5)
+    with by_rows():
+        assert float(loss(ids, embeddings)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_first_of_equals_is_taken_as_by_rows():
+    points = np.array(list(np.ndindex(2, 2, 2)), "float32")
+    loss, ids = HARDEST[0], np.array([0, 0, 1, 1, 0, 1, 1, 0])
+    value, gradient = value_and_gradient(lambda p: loss(ids, p), points)
+    with by_rows():
+        expected = value_and_gradient(lambda p: loss(ids, p), points)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)

@@ -11,6 +11,14 @@ from lossmith.core.backend import keras
 ops = keras.ops
 
 
+_DERIVED = {
+    "anchors": ("slope", "evaluate_pairs"),
+    "slope": ("evaluate_pairs",),
+    "prepare": ("evaluate_pairs",),
+}
+"""What a loss may have derived by hand from another of its methods."""
+
+
 class AllPairsLoss(Loss, package="lossmith.allpairs"):
     """A loss over all pairs of a batch, in memory that grows with the batch and not its square.
 
@@ -75,17 +83,16 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
                 "schedule or sweep them, and remove `learnable`."
             )
         super().__init_subclass__(package, **kwargs)
-        if "anchors" in vars(cls):
-            cls._forget_the_forms_of_another_formula()
+        cls._forget_what_is_derived_from_what_it_replaces()
 
     @classmethod
-    def _forget_the_forms_of_another_formula(cls) -> None:
-        """What a base derived by hand from its own `anchors` does not belong to new ones."""
+    def _forget_what_is_derived_from_what_it_replaces(cls) -> None:
+        """A slope and a way to evaluate, derived by hand, belong to one formula of an anchor."""
         bases = [base for base in cls.__mro__[1:] if base is not AllPairsLoss]
-        if any("anchors" in vars(base) for base in bases):
-            for name in ("slope", "evaluate_pairs"):
-                if name not in vars(cls):
-                    setattr(cls, name, getattr(AllPairsLoss, name))
+        for name, derived in _DERIVED.items():
+            if name in vars(cls) and any(name in vars(base) for base in bases):
+                for each in set(derived) - set(vars(cls)):
+                    setattr(cls, each, getattr(AllPairsLoss, each))
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """What each anchor of a block costs, and how much it counts: `(anchors,)` each.

@@ -27,14 +27,18 @@ class Items(NamedTuple):
         return Items(self.table.map(function), function(self.labels), weights)
 
     def filled(self, missing: int) -> "Items":
-        """With items of weight 0 added, which are far away from all others."""
+        """With copies of the last item added, of weight 0."""
         if not missing:
             return self
         weights = self.weights
         if weights is None:
             weights = ops.ones_like(self.table.vectors[:, 0])
-        labels = ops.pad(self.labels, [(0, missing), *[(0, 0)] * (len(self.labels.shape) - 1)])
-        return Items(self.table.filled(missing), labels, ops.pad(weights, [(0, missing)]))
+
+        def fill(array: Any) -> Any:
+            return ops.concatenate([array, ops.repeat(array[-1:], missing, axis=0)], axis=0)
+
+        filled = self._replace(weights=None).map(fill)
+        return filled._replace(weights=ops.pad(weights, [(0, missing)]))
 
 
 class Block(NamedTuple):
@@ -50,6 +54,24 @@ class Block(NamedTuple):
     """Where the rows are: the first of them, or the number of their strip."""
     columns_at: Any = None
     """The number of the columns' strip, if their share is to be counted, too."""
+
+    @property
+    def partners_at(self) -> Any:
+        """The number of the strip that the columns are."""
+        return self.at if self.columns_at is None else self.columns_at
+
+    def present(self) -> Any:
+        """Which pairs are of two items that count; `None` if all are."""
+        if self.rows.weights is None and self.columns.weights is None:
+            return None
+        sides = (self.rows, self.columns)
+        rows, columns = (
+            ops.ones_like(each.labels, dtype="bool")
+            if each.weights is None
+            else ops.not_equal(each.weights, 0)
+            for each in sides
+        )
+        return ops.logical_and(rows[:, None], columns[None, :])
 
 
 Visit = Callable[[Block, Any], Any]
@@ -95,7 +117,7 @@ class Rows:
 class Tiles:
     """Square blocks on and above the diagonal, for pairs that count the same from both sides.
 
-    The items are cut into strips of equal length; the last is filled with items of weight 0.
+    The items are cut into strips of equal length; the last is filled with copies of weight 0.
     """
 
     def __init__(self, driver: Any, items: Items, edge: int) -> None:

@@ -2,12 +2,14 @@
 
 Every anchor of a block sees all its partners, so the formula of an anchor is written as for the
 whole matrix. The engine takes the slope of a block from the loss and multiplies it out before it
-goes on: the matrix never exists, and no block is computed twice. A batch so small that the
-differences of all its pairs fit into a block is compared by them.
+goes on: the matrix never exists. A batch so small that the differences of all its pairs fit into a
+block is compared by them.
 """
 
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from lossmith.allpairs import measures, near
 from lossmith.allpairs.blocks import Block, Items, Rows, Tiles, at_least, at_most, largest
@@ -20,6 +22,7 @@ from lossmith.core.reduction import divide_or_zero
 ops = keras.ops
 _ENTRIES = 2**19
 _LARGE = 4096
+"""The number of items from which blocks and tiles are larger."""
 _FEWEST_ROWS = 8
 _FEWEST_ITEMS = 1024
 """The batch from which symmetry pays."""
@@ -77,11 +80,15 @@ class Visits:
             return use(_itself, product, None)
         place, offsets = block.place, _offsets(block)
 
+        present = block.present()
+
         def mask() -> Any:
-            return _without_itself(measures.are_near(product, rows.norms, columns.norms), block)
+            close = measures.are_near(product, rows.norms, columns.norms)
+            close = close if present is None else ops.logical_and(close, present)
+            return _without_itself(close, block)
 
         def careful(product: Any) -> Any:
-            close = near.found(driver, mask)
+            close = near.found(mask)
             found = measures.from_product(measure, product)
             found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
             return use(_itself, found, close)
@@ -89,7 +96,8 @@ class Visits:
         def plain(product: Any) -> Any:
             return use(measures.from_product, product, None)
 
-        closest = driver.smallest(product, place, offsets)
+        others = product if present is None else ops.where(present, product, np.inf)
+        closest = driver.smallest(others, place, offsets)
         some = measures.may_be_near(closest, rows.norms, columns.norms)
         return driver.switch(ops.cast(some, "int32"), [plain, careful], product)
 
@@ -205,7 +213,8 @@ def _pull(
     return value, count, measures.pull(loss.measure, slope, found)
 
 
-def _finish(value: Any, count: Any, loss: Any) -> Any:
+def finished(value: Any, count: Any, loss: Any) -> Any:
+    """A sum, divided by what its anchors count if the loss is an average."""
     return divide_or_zero(value, count) if loss.averaged else value
 
 
@@ -221,7 +230,7 @@ def _value(visits: Visits) -> Any:
         return carry[0] + value, carry[1] + count
 
     value, count = visits.each(visit, (zero, zero))
-    return _finish(value, count, visits.loss)
+    return finished(value, count, visits.loss)
 
 
 def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
@@ -229,10 +238,8 @@ def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
     value, count, gradients = (
         _of_tiles(visits, cut) if isinstance(cut, Tiles) else _of_rows(visits, cut)
     )
-    if loss.averaged:
-        scale = divide_or_zero(1.0, count)
-        gradients = tuple(each * scale for each in gradients)
-    return _finish(value, count, loss), gradients
+    gradients = tuple(finished(each, count, loss) for each in gradients)
+    return finished(value, count, loss), gradients
 
 
 def _pulled(visits: Visits, block: Block, both: bool) -> tuple[Any, ...]:

@@ -1,19 +1,21 @@
 """The furthest positive and the nearest negative of every anchor, and the triplets they make.
 
-Every pair is visited once, from both its sides, and only what is chosen has its difference
-computed, for the value and for a gradient that touches three items of each anchor.
+Every pair is visited once, from both its sides, and what is chosen has its difference computed, for
+the value and for a gradient that touches three items of each anchor. If something chosen is so near
+that another partner may be nearer, the whole batch is computed anew, by rows.
 """
 
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from lossmith.allpairs import engine, measures
 from lossmith.allpairs.blocks import Block, Tiles
 from lossmith.allpairs.engine import driver
 from lossmith.allpairs.pairs import Pairs
-from lossmith.allpairs.row import LOWEST, Row
+from lossmith.allpairs.row import Group
 from lossmith.core.backend import keras
 from lossmith.core.numerics import hinge
-from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops
 
@@ -22,7 +24,7 @@ class Chosen(NamedTuple):
     """A partner of every anchor."""
 
     score: Any
-    """Its squared distance, or less that, so that it is the largest; `LOWEST` if there is none."""
+    """Its squared distance, or less that, so that it is the largest; `-inf` if there is none."""
     index: Any
     """Where it is in the batch."""
 
@@ -58,12 +60,15 @@ def of_hardest_triplets(
         value, gradients = by_rows()
         return value, *gradients
 
-    value, *gradients = driver.switch(ops.cast(some, "int32"), [chosen, all_pairs], some)
+    result = driver.switch(ops.cast(some, "int32"), [chosen, all_pairs], some)
+    # Comparisons lose what is not a number.
+    valid = ops.isfinite(ops.sum(norms))
+    value, *gradients = (ops.where(valid, each, np.nan) for each in result)
     return value, tuple(gradients)
 
 
 def _exists(chosen: Chosen) -> Any:
-    return chosen.score > 0.5 * LOWEST
+    return chosen.score > -np.inf
 
 
 def _triplets(
@@ -73,10 +78,10 @@ def _triplets(
     near, far = (measures.exact(loss.measure, each) for each in steps)
     excess = near - far + loss.margin
     count = ops.sum(counts)
-    value = divide_or_zero(ops.sum(counts * hinge(excess)), count)
+    value = engine.finished(ops.sum(counts * hinge(excess)), count, loss)
     if not gradient:
         return (value,)
-    active = counts * ops.cast(excess > 0, counts.dtype) * divide_or_zero(1.0, count)
+    active = engine.finished(counts * ops.cast(excess > 0, counts.dtype), count, loss)
     pulls = [measures.pull(loss.measure, active, each)[:, None] for each in (near, far)]
     attraction, repulsion = (pull * step for pull, step in zip(pulls, steps, strict=True))
     total = driver.scatter_rows(attraction - repulsion, positive, -attraction)
@@ -90,15 +95,14 @@ def _hardest(loss: Any, tiles: Tiles) -> tuple[Chosen, Chosen]:
         rows, columns = block.rows.table, block.columns.table
         product = driver.product(rows.as_row, ops.transpose(columns.as_column))
         compute = driver.compiled(_hardest_of, loss, product)
-        of_rows, of_columns = compute(product, *engine.compared(block))
-        at = block.at if block.columns_at is None else block.columns_at
+        of_rows, of_columns = compute(product, block.rows.weights, *engine.compared(block))
         edge = ops.shape(product)[0]
-        carry = _better(tiles, carry, block.at, of_rows, at * edge)
+        carry = _better(tiles, carry, block.at, of_rows, block.partners_at * edge)
         if block.columns_at is None:
             return carry
-        return _better(tiles, carry, at, of_columns, block.at * edge)
+        return _better(tiles, carry, block.columns_at, of_columns, block.at * edge)
 
-    lowest = ops.full_like(tiles.strips.table.norms, LOWEST)
+    lowest = ops.full_like(tiles.strips.table.norms, -np.inf)
     nobody = ops.zeros_like(lowest, dtype="int32")
     carry = tiles.each(visit, (lowest, nobody, ops.copy(lowest), ops.copy(nobody)))
     return Chosen(*carry[:2]), Chosen(*carry[2:])
@@ -117,15 +121,20 @@ def _better(tiles: Tiles, carry: Any, at: Any, found: Any, start: Any) -> Any:
     return result
 
 
-def _hardest_of(product: Any, *compared: Any) -> tuple[Any, Any]:
+def _hardest_of(product: Any, weights: Any, *compared: Any) -> tuple[Any, Any]:
     """The hardest partners that the anchors on both sides of a tile have in it."""
     row = engine.row_of(None, *compared)
-    return _largest(product, row, 1), _largest(product, row, 0)
+    groups = (row.positives, row.negatives)
+    of_rows = _largest(product, groups, 1)
+    if weights is not None:
+        present = ops.not_equal(weights, 0)[:, None]
+        groups = (row.positives.where(present), row.negatives.where(present))
+    return of_rows, _largest(product, groups, 0)
 
 
-def _largest(product: Any, row: Row, axis: int) -> tuple[Any, ...]:
+def _largest(product: Any, groups: tuple[Group, Group], axis: int) -> tuple[Any, ...]:
+    positives, negatives = groups
     found: tuple[Any, ...] = ()
-    for scores in (row.positives.chosen(product, LOWEST), row.negatives.chosen(-product, LOWEST)):
-        most, where = driver.largest_along(scores, axis)
-        found = (*found, most, where)
+    for scores in (positives.chosen(product, -np.inf), negatives.chosen(-product, -np.inf)):
+        found = (*found, *driver.largest_along(scores, axis))
     return found

@@ -15,7 +15,6 @@ ops = keras.ops
 Name = Literal["dot", "cosine_similarity", "euclidean", "squared_euclidean", "cosine"]
 _PRODUCTS = ("dot", "cosine_similarity")
 _FEATURES = 8
-_FAR = 1e30
 NEAR = 1 / 256
 """Squared distances below this share of the squared norms have their difference computed."""
 
@@ -37,16 +36,6 @@ class Table(NamedTuple):
     def map(self, function: Callable[[Any], Any]) -> "Table":
         """The table with a function applied to every array."""
         return Table(*(None if each is None else function(each) for each in self))
-
-    def filled(self, missing: int) -> "Table":
-        """With vectors added that are far away from all others, if distances are compared."""
-        below = [(0, missing), (0, 0)]
-        vectors, exact = (ops.pad(each, below) for each in (self.vectors, self.exact))
-        if self.norms is None:
-            return Table(vectors, exact, None, vectors, vectors)
-        norms = ops.pad(self.norms, [(0, missing)])
-        far = ops.pad(self.norms, [(0, missing)], constant_values=_FAR)
-        return Table(vectors, exact, norms, *_sides(vectors, far[:, None]))
 
 
 def is_distance(measure: Name) -> bool:
@@ -79,13 +68,10 @@ def tables(measure: Name, rows: Any, columns: Any | None) -> tuple[Table, Table]
 def _centred(vectors: Any, mean: Any) -> Table:
     centred = vectors - mean
     norms = ops.sum(ops.square(centred), axis=-1, keepdims=True)
-    return Table(centred, vectors, norms[:, 0], *_sides(centred, norms))
-
-
-def _sides(vectors: Any, norms: Any) -> tuple[Any, Any]:
     ones = ops.ones_like(norms)
-    as_row = ops.concatenate([-2.0 * vectors, norms, ones], axis=1)
-    return as_row, ops.concatenate([vectors, ones, norms], axis=1)
+    as_row = ops.concatenate([-2.0 * centred, norms, ones], axis=1)
+    as_column = ops.concatenate([centred, ones, norms], axis=1)
+    return Table(centred, vectors, norms[:, 0], as_row, as_column)
 
 
 def from_product(measure: Name, product: Any) -> Any:

@@ -32,7 +32,7 @@ class All(NamedTuple):
     """Of the vectors of every pair, `(rows, columns, features)`."""
 
 
-def found(driver: Any, mask: Callable[[], Any]) -> Near:
+def found(mask: Callable[[], Any]) -> Near:
     """The near pairs under a mask."""
     most = ops.amax(ops.count_nonzero(mask(), axis=1))
     return Near(mask, ops.cast(most > _FEW, "int32"))

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from lossmith.core.backend import keras
 from lossmith.core.reduction import divide_or_zero
 
@@ -60,7 +62,7 @@ class Group:
 
     def argmax(self, block: Any) -> Any:
         """The column of the largest."""
-        return ops.cast(ops.argmax(self.chosen(block, LOWEST), axis=1), "int32")
+        return ops.cast(ops.argmax(self.chosen(block, -np.inf), axis=1), "int32")
 
     def argmin(self, block: Any) -> Any:
         """The column of the smallest."""

@@ -66,7 +66,7 @@ class SupervisedContrastive(SummedLoss):
 
     def stages(self) -> tuple[Stage, ...]:
         """Partition, attraction and number of positives."""
-        return (Stage(3, self._sums),) if in_range(2.0 / self.temperature) else ()
+        return (Stage(3, self._sums),) if in_range(-2.0 / self.temperature, 0.0) else ()
 
     def _sums(self, block: Any, row: Row) -> tuple[Any, ...]:
         share = _share(block, self.temperature)
@@ -146,7 +146,8 @@ class NtXent(SummedLoss):
 
     def stages(self) -> tuple[Stage, ...]:
         """The partition over the negatives; then costs, shares and number of the positives."""
-        if not in_range(2.0 / self.temperature):
+        widest = 2.0 / self.temperature
+        if not in_range(-widest, widest):
             return ()
         return Stage(1, self._partition), Stage(3, self._positives, of_positives=True)
 

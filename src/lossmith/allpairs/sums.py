@@ -15,11 +15,10 @@ from lossmith.allpairs.pairs import Pairs, Side
 from lossmith.allpairs.row import Row
 from lossmith.core import tracing
 from lossmith.core.backend import keras
-from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops
-_LARGEST_EXPONENT = 75.0
-"""Float32 holds the exponential of this number, and the sum of a million of them."""
+_EXPONENTS = (-80.0, 60.0)
+"""Float32 holds the exponentials of these, and sums of them up to a weight of 10^12."""
 
 
 class Stage(NamedTuple):
@@ -59,9 +58,9 @@ class SummedLoss(AllPairsLoss, package="lossmith.allpairs"):
         return _evaluate(self, pairs, gradient)
 
 
-def in_range(*exponents: float) -> bool:
+def in_range(lowest: float, highest: float) -> bool:
     """Whether sums of exponentials can be taken without looking for the largest of them first."""
-    return all(abs(each) <= _LARGEST_EXPONENT for each in exponents)
+    return _EXPONENTS[0] <= lowest and highest <= _EXPONENTS[1]
 
 
 def _evaluate(loss: SummedLoss, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
@@ -75,11 +74,11 @@ def _evaluate(loss: SummedLoss, pairs: Pairs, gradient: bool) -> tuple[Any, tupl
     weights = tiles.strips.weights
     weights = ops.ones_like(values) if weights is None else weights
     value, count = ops.sum(weights * values), ops.sum(weights * counts)
-    value = divide_or_zero(value, count)
+    value = engine.finished(value, count, loss)
     if not gradient:
         return value, ()
-    pulled = tiles.joined(_pulled(loss, tiles, factors)) * divide_or_zero(1.0, count)
-    return value, (pulled if order is None else ops.take(pulled, ops.argsort(order), axis=0),)
+    total = engine.finished(tiles.joined(_gradient(loss, tiles, factors)), count, loss)
+    return value, (total if order is None else ops.take(total, ops.argsort(order), axis=0),)
 
 
 def _order(items: Side) -> Any:
@@ -101,10 +100,10 @@ def _gathered(
         product = _product(block)
         compute = driver.compiled(_sums, loss, product)
         of_rows, of_columns = compute(loss, index, product, *_sides(tiles, block, known))
-        carry = _added(tiles, carry, block.at, of_rows)
+        carry = _with(tiles, carry, block.at, of_rows)
         if block.columns_at is None:
             return carry
-        return _added(tiles, carry, block.columns_at, of_columns)
+        return _with(tiles, carry, block.columns_at, of_columns)
 
     def visit(block: Block, carry: Any) -> Any:
         if not stage.of_positives or block.columns_at is None or len(block.rows.labels.shape) > 1:
@@ -117,11 +116,11 @@ def _gathered(
     return tuple(tiles.each(visit, tuple(ops.copy(zeros) for _ in range(stage.number))))
 
 
-def _added(tiles: Tiles, carry: Any, at: Any, new: tuple[Any, ...]) -> tuple[Any, ...]:
+def _with(tiles: Tiles, carry: Any, at: Any, new: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(tiles.add(total, at, each) for total, each in zip(carry, new, strict=True))
 
 
-def _pulled(loss: SummedLoss, tiles: Tiles, factors: tuple[Any, ...]) -> Any:
+def _gradient(loss: SummedLoss, tiles: Tiles, factors: tuple[Any, ...]) -> Any:
     """The gradient of the sum of all anchors' costs, in strips."""
 
     def visit(block: Block, total: Any) -> Any:
@@ -144,7 +143,7 @@ def _product(block: Block) -> Any:
 
 def _sides(tiles: Tiles, block: Block, known: tuple[Any, ...]) -> tuple[Any, ...]:
     """What is known of the anchors on either side of a tile, and what the pairs are."""
-    at = block.at if block.columns_at is None else block.columns_at
+    at = block.partners_at
     rows = tuple(tiles.take(each, block.at)[:, None] for each in known)
     columns = tuple(tiles.take(each, at)[None, :] for each in known)
     return rows, columns, block.rows.weights, *engine.compared(block)

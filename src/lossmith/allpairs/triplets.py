@@ -66,9 +66,6 @@ class Triplet(AllPairsLoss):
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """The sum over an anchor's triplets, and what it is divided by."""
-        if self.mining == "hardest":
-            value = hinge(row.positives.max(block) - row.negatives.min(block) + self.margin)
-            return value, row.positives.any() * row.negatives.any()
         return self._with_slope(block, row)[:2]
 
     def evaluate_pairs(self, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
@@ -81,14 +78,14 @@ class Triplet(AllPairsLoss):
 
     def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
         """The weighted sums of values and of counts, and the slope of the first."""
-        if self.mining == "hardest":
-            return super().slope(block, row, weights)
         value, count, slope = self._with_slope(block, row)
         return ops.sum(weights * value), ops.sum(weights * count), weights[:, None] * slope
 
     def _with_slope(self, block: Any, row: Row) -> tuple[Any, Any, Any]:
         if self.mining == "all":
             return violations.of_triplets(engine.driver, block, row, self.margin)
+        if self.mining == "hardest":
+            return self._hardest(block, row)
         zeros = ops.zeros_like(block[:, 0])
         start = (zeros, ops.zeros_like(block[:, 0]), ops.zeros_like(block))
 
@@ -97,6 +94,19 @@ class Triplet(AllPairsLoss):
             return self._semi_hard(carry, block, row.negatives, columns, distance, weights)
 
         return row.positives.visit(engine.driver, positive, start)
+
+    def _hardest(self, block: Any, row: Row) -> tuple[Any, Any, Any]:
+        positive, negative = row.positives.argmax(block), row.negatives.argmin(block)
+        counts = row.positives.any() * row.negatives.any()
+        near, far = (
+            ops.take_along_axis(block, each[:, None], axis=1)[:, 0] for each in (positive, negative)
+        )
+        excess = near - far + self.margin
+        active = counts * ops.cast(excess > 0, block.dtype)
+        slope = ops.zeros_like(block)
+        slope = engine.driver.add_entries(slope, positive[:, None], active[:, None])
+        slope = engine.driver.add_entries(slope, negative[:, None], -active[:, None])
+        return counts * hinge(excess), counts, slope
 
     def _semi_hard(
         self, carry: Any, block: Any, negatives: Group, columns: Any, distance: Any, weights: Any

@@ -109,9 +109,10 @@ class MultiSimilarity(SummedLoss):
 
     def stages(self) -> tuple[Stage, ...]:
         """The sums below the soft maxima, if no pair is left out."""
-        furthest = 1.0 + abs(self.base)
-        usable = self.epsilon is None and in_range(self.alpha * furthest, self.beta * furthest)
-        return (Stage(2, self._sums),) if usable else ()
+        below, above = 1.0 + self.base, 1.0 - self.base
+        lowest = -max(self.alpha * above, self.beta * below)
+        usable = in_range(lowest, max(self.alpha * below, self.beta * above))
+        return (Stage(2, self._sums),) if usable and self.epsilon is None else ()
 
     def _sums(self, block: Any, row: Row) -> tuple[Any, ...]:
         pull, push = self._exponentials(block)

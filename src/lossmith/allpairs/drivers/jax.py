@@ -42,11 +42,6 @@ def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
     return lax.dynamic_update_slice_in_dim(array, current + rows, start, 0)
 
 
-def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
-    """Replace the rows from `start` on."""
-    return lax.dynamic_update_slice_in_dim(array, rows, start, 0)
-
-
 def take_strip(strips: Any, i: Any) -> Any:
     """One of some arrays of equal shape, `(strips, ...)`."""
     return lax.dynamic_index_in_dim(strips, i, keepdims=False)

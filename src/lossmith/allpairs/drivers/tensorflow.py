@@ -47,11 +47,6 @@ def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
     return tf.tensor_scatter_nd_add(array, (start + offsets)[:, None], rows)
 
 
-def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
-    """Replace the rows from `start` on."""
-    return tf.tensor_scatter_nd_update(array, (start + offsets)[:, None], rows)
-
-
 def take_strip(strips: Any, i: Any) -> Any:
     """One of some arrays of equal shape, `(strips, ...)`."""
     return tf.gather(strips, i)

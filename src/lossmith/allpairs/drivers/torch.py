@@ -40,12 +40,6 @@ def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
     return array
 
 
-def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
-    """Replace the rows from `start` on, in place."""
-    array[start : start + len(offsets)] = rows
-    return array
-
-
 def take_strip(strips: Any, i: Any) -> Any:
     """One of some arrays of equal shape, `(strips, ...)`."""
     return strips[i]
@@ -180,8 +174,14 @@ def differentiable(loss: Any, pairs: Any) -> Any:
         columns = vectors[1] if len(vectors) > 1 else None
         return _operator(vectors[0], columns, *pairs.data(), loss.number, gradient)[0]
     if not gradient:
-        return loss.evaluate_pairs(pairs, gradient=False)[0]
+        return _evaluated(loss, pairs, gradient=False)[0]
     return _WithGradient.apply(loss, pairs, *vectors)[0]
+
+
+def _evaluated(loss: Any, pairs: Any, gradient: bool) -> Any:
+    """In the dtype of the vectors, whatever a surrounding `torch.autocast` would take."""
+    with torch.autocast(pairs.rows.vectors.device.type, enabled=False):
+        return loss.evaluate_pairs(pairs, gradient)
 
 
 @torch.compiler.disable
@@ -194,7 +194,7 @@ class _WithGradient(torch.autograd.Function):
     @staticmethod
     def forward(loss: Any, pairs: Any, *vectors: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            value, gradients = loss.evaluate_pairs(pairs.with_vectors(vectors), gradient=True)
+            value, gradients = _evaluated(loss, pairs.with_vectors(vectors), gradient=True)
         return value, *gradients
 
     @staticmethod
@@ -240,7 +240,7 @@ def _operator(
     pairs = Pairs.of(rows, columns, row_labels, row_weights, column_labels, column_weights)
     pairs = pairs.with_vectors(tuple(each.detach() for each in pairs.vectors()))
     with _compiling():
-        value, gradients = _losses[loss].evaluate_pairs(pairs, gradient)
+        value, gradients = _evaluated(_losses[loss], pairs, gradient)
     empty = [rows.new_empty(0) for _ in range(2 - len(gradients))]
     return value.detach(), *gradients, *empty
 
