@@ -181,3 +181,13 @@ def test_near_positives_that_are_not_the_furthest():
     value, gradient = value_and_gradient(lambda p: loss(ids, p), embeddings)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     assert np.isfinite(gradient).all()
+
+
+def test_references_of_several_labels_of_which_only_some_count():
+    labels = np.random.default_rng(1).integers(0, 2, (8, 3))
+    weights = np.array([1, 0, 1, 0, 1, 1, 1, 1], "float32")
+    rows, references = batch(), batch(9)[:8]
+    loss, kept = L.triplet(margin=1.0), weights > 0
+    value = float(loss.against(labels, rows, references, labels, reference_weight=weights))
+    expected = float(loss.against(labels, rows, references[kept], labels[kept]))
+    assert value == pytest.approx(expected, rel=1e-5)

@@ -26,6 +26,12 @@ class Items(NamedTuple):
         weights = None if self.weights is None else function(self.weights)
         return Items(self.table.map(function), function(self.labels), weights)
 
+    def present(self) -> Any:
+        """Which items count, `(n,)`."""
+        if self.weights is None:
+            return ops.ones_like(self.table.vectors[:, 0], dtype="bool")
+        return ops.not_equal(self.weights, 0)
+
     def filled(self, missing: int) -> "Items":
         """With copies of the last item added, of weight 0."""
         if not missing:
@@ -64,13 +70,7 @@ class Block(NamedTuple):
         """Which pairs are of two items that count; `None` if all are."""
         if self.rows.weights is None and self.columns.weights is None:
             return None
-        sides = (self.rows, self.columns)
-        rows, columns = (
-            ops.ones_like(each.labels, dtype="bool")
-            if each.weights is None
-            else ops.not_equal(each.weights, 0)
-            for each in sides
-        )
+        rows, columns = (each.present() for each in (self.rows, self.columns))
         return ops.logical_and(rows[:, None], columns[None, :])
 
 
