@@ -42,8 +42,9 @@ MODES = {
 }
 PEERS = ("PML", "ST")
 OTHERS = ("dense", *PEERS)
-SMALL = 256
-"""The batch whose peak of memory stands for what does not grow with the batch."""
+SMALL = 2048
+"""The batch whose peak of memory stands for what does not grow with the batch: one that is visited
+by the same program as larger ones, as compiling it takes memory too."""
 
 
 def main() -> None:
