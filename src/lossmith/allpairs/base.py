@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from lossmith.allpairs import engine, measures
 from lossmith.allpairs.pairs import Pairs, Side
 from lossmith.allpairs.row import Row
+from lossmith.allpairs.sums import Sums, evaluate_sums
 from lossmith.core import Loss, backend, evaluation, shapes, tracing
 from lossmith.core.backend import keras
 
@@ -12,9 +13,9 @@ ops = keras.ops
 
 
 _DERIVED = {
-    "anchors": ("slope", "evaluate_pairs"),
-    "slope": ("evaluate_pairs",),
-    "prepare": ("evaluate_pairs",),
+    "anchors": ("slope", "sums", "evaluate_pairs"),
+    "slope": ("sums", "evaluate_pairs"),
+    "prepare": ("sums", "evaluate_pairs"),
 }
 """What a loss may have derived by hand from another of its methods."""
 
@@ -112,6 +113,10 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
         return engine.driver.value_and_slope(sums, block)
 
+    def sums(self) -> Sums | None:
+        """The loss as sums over partners, by which large batches are computed; `None` without."""
+        return None
+
     def prepare(self, pairs: Pairs) -> Any:
         """What anchors need to know of the whole batch; without a gradient."""
         return None
@@ -172,6 +177,9 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def evaluate_pairs(self, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
         """The value, and the gradients of both sides if they are wanted; what drivers call."""
+        parts = self.sums() if engine.in_tiles(pairs) and not tracing.is_traced(self) else None
+        if parts is not None:
+            return evaluate_sums(self, parts, pairs, gradient)
         # Drivers know the loss as it was made, with arrays that are NumPy's.
         loss = tracing.cast(self, pairs.rows.vectors.dtype)
         return engine.evaluate(loss, pairs, gradient)

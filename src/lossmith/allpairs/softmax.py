@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from lossmith.allpairs.base import TwoEncoderLoss
+from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.row import Row
-from lossmith.allpairs.sums import Stage, SummedLoss, in_range
+from lossmith.allpairs.sums import Stage, Sums, in_range
 from lossmith.core import Positive
 from lossmith.core.backend import keras
 from lossmith.core.reduction import divide_or_zero
@@ -12,7 +12,7 @@ from lossmith.core.reduction import divide_or_zero
 ops = keras.ops
 
 
-class SupervisedContrastive(SummedLoss):
+class SupervisedContrastive(AllPairsLoss):
     """Supervised contrastive loss: every item against all others of its batch.
 
     With `s_ij` the cosine similarity of embeddings i and j over `temperature`, P(i) the other items
@@ -64,9 +64,11 @@ class SupervisedContrastive(SummedLoss):
         value = row.others.logsumexp(logits) - attraction
         return ops.where(exists > 0, value, 0.0), exists
 
-    def stages(self) -> tuple[Stage, ...]:
+    def sums(self) -> Sums | None:
         """Partition, attraction and number of positives."""
-        return (Stage(3, self._sums),) if in_range(-2.0 / self.temperature, 0.0) else ()
+        if not in_range(-2.0 / self.temperature, 0.0):
+            return None
+        return Sums((Stage(3, self._sums),), self._cost, self._pair_slope)
 
     def _sums(self, block: Any, row: Row) -> tuple[Any, ...]:
         share = _share(block, self.temperature)
@@ -78,7 +80,7 @@ class SupervisedContrastive(SummedLoss):
             chosen(ops.ones_like(block), 0.0),
         )
 
-    def cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    def _cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
         """Partition less attraction, for the anchors that have a positive."""
         partition, attraction, number = sums
         exists = number > 0
@@ -92,7 +94,7 @@ class SupervisedContrastive(SummedLoss):
         pull = divide_or_zero(scale, attraction if self.inside else number)
         return ops.where(exists, value, 0.0), counts, (divide_or_zero(scale, partition), pull)
 
-    def pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
+    def _pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
         """The share of a partner in the partition, less that in the attraction."""
         push, pull = factors
         share = _share(block, self.temperature)
@@ -101,7 +103,7 @@ class SupervisedContrastive(SummedLoss):
         return row.select(of_partition - of_attraction, of_partition)
 
 
-class NtXent(SummedLoss):
+class NtXent(AllPairsLoss):
     """Normalised temperature-scaled cross entropy: each positive against the negatives.
 
     With `s_ij` the cosine similarity of i and j over `temperature`, for every positive pair (i, p):
@@ -144,12 +146,13 @@ class NtXent(SummedLoss):
         negatives = row.negatives.logsumexp(logits)
         return row.positives.sum(ops.softplus(negatives[:, None] - logits)), row.positives.count()
 
-    def stages(self) -> tuple[Stage, ...]:
+    def sums(self) -> Sums | None:
         """The partition over the negatives; then costs, shares and number of the positives."""
         widest = 2.0 / self.temperature
         if not in_range(-widest, widest):
-            return ()
-        return Stage(1, self._partition), Stage(3, self._positives, of_positives=True)
+            return None
+        stages = Stage(1, self._partition), Stage(3, self._positives, of_positives=True)
+        return Sums(stages, self._cost, self._pair_slope)
 
     def _partition(self, block: Any, row: Row) -> tuple[Any]:
         return (row.negatives.chosen(_share(block, self.temperature), 0.0),)
@@ -161,13 +164,13 @@ class NtXent(SummedLoss):
             row.positives.chosen(each, 0.0) for each in (cost, wrong, ops.ones_like(block))
         )
 
-    def cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    def _cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
         """The sum over the positive pairs of an anchor, and their number."""
         partition, costs, wrong, number = sums
         push = divide_or_zero(wrong / self.temperature, partition)
         return costs, number, (push, partition)
 
-    def pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
+    def _pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
         """How wrong a positive is, and the share of a negative in how wrong all of them are."""
         push, partition = factors
         share = _share(block, self.temperature)

@@ -8,12 +8,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lossmith.allpairs import engine
-from lossmith.allpairs.base import AllPairsLoss
 from lossmith.allpairs.blocks import Block, Tiles
 from lossmith.allpairs.engine import driver
 from lossmith.allpairs.pairs import Pairs, Side
-from lossmith.allpairs.row import Row
-from lossmith.core import tracing
 from lossmith.core.backend import keras
 
 ops = keras.ops
@@ -36,26 +33,15 @@ class Stage(NamedTuple):
     """Whether only positives add something: tiles in which no class meets itself are passed by."""
 
 
-class SummedLoss(AllPairsLoss, package="lossmith.allpairs"):
-    """A loss over all pairs that also knows itself as sums, which large batches are computed by."""
+class Sums(NamedTuple):
+    """A loss as sums over the partners of every anchor."""
 
-    def stages(self) -> tuple[Stage, ...]:
-        """The sums that are to be known; none where they could leave the range of numbers."""
-        raise NotImplementedError
-
-    def cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
-        """What each anchor costs, how much it counts, and the factors of its pairs' slopes."""
-        raise NotImplementedError
-
-    def pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
-        """The slope of what an anchor costs in each of its pairs."""
-        raise NotImplementedError
-
-    def evaluate_pairs(self, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
-        """The value, and the gradients of both sides if they are wanted; what drivers call."""
-        if tracing.is_traced(self) or not engine.in_tiles(pairs) or not self.stages():
-            return super().evaluate_pairs(pairs, gradient)
-        return _evaluate(self, pairs, gradient)
+    stages: tuple[Stage, ...]
+    """The sums that are to be known."""
+    cost: Callable[..., tuple[Any, Any, tuple[Any, ...]]]
+    """The sums to what each anchor costs, how much it counts, and the factors of its slopes."""
+    pair_slope: Callable[..., Any]
+    """`(block, row, *factors)` to the slope of what an anchor costs in each of its pairs."""
 
 
 def in_range(lowest: float, highest: float) -> bool:
@@ -63,14 +49,17 @@ def in_range(lowest: float, highest: float) -> bool:
     return _EXPONENTS[0] <= lowest and highest <= _EXPONENTS[1]
 
 
-def _evaluate(loss: SummedLoss, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
-    order = _order(pairs.rows) if any(each.of_positives for each in loss.stages()) else None
+def evaluate_sums(
+    loss: Any, parts: Sums, pairs: Pairs, gradient: bool
+) -> tuple[Any, tuple[Any, ...]]:
+    """The value of a loss by its sums, and its gradient with respect to the embeddings."""
+    order = _order(pairs.rows) if any(each.of_positives for each in parts.stages) else None
     rows = pairs.rows if order is None else _reordered(pairs.rows, order)
     tiles = engine.tiles_of(loss, Pairs(rows))
     sums: tuple[Any, ...] = ()
-    for index in range(len(loss.stages())):
-        sums = (*sums, *_gathered(loss, tiles, index, sums))
-    values, counts, factors = loss.cost(*sums)
+    for index, stage in enumerate(parts.stages):
+        sums = (*sums, *_gathered(loss, tiles, stage, index, sums))
+    values, counts, factors = parts.cost(*sums)
     weights = tiles.strips.weights
     weights = ops.ones_like(values) if weights is None else weights
     value, count = ops.sum(weights * values), ops.sum(weights * counts)
@@ -91,10 +80,9 @@ def _reordered(items: Side, order: Any) -> Side:
 
 
 def _gathered(
-    loss: SummedLoss, tiles: Tiles, index: int, known: tuple[Any, ...]
+    loss: Any, tiles: Tiles, stage: Stage, index: int, known: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     """The sums of a stage, of all anchors."""
-    stage = loss.stages()[index]
 
     def add(block: Block, carry: Any) -> Any:
         product = _product(block)
@@ -120,7 +108,7 @@ def _with(tiles: Tiles, carry: Any, at: Any, new: tuple[Any, ...]) -> tuple[Any,
     return tuple(tiles.add(total, at, each) for total, each in zip(carry, new, strict=True))
 
 
-def _gradient(loss: SummedLoss, tiles: Tiles, factors: tuple[Any, ...]) -> Any:
+def _gradient(loss: Any, tiles: Tiles, factors: tuple[Any, ...]) -> Any:
     """The gradient of the sum of all anchors' costs, in strips."""
 
     def visit(block: Block, total: Any) -> Any:
@@ -150,10 +138,10 @@ def _sides(tiles: Tiles, block: Block, known: tuple[Any, ...]) -> tuple[Any, ...
 
 
 def _sums(
-    loss: SummedLoss, index: int, block: Any, rows: Any, columns: Any, weights: Any, *compared: Any
+    loss: Any, index: int, block: Any, rows: Any, columns: Any, weights: Any, *compared: Any
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The sums of the anchors on both sides of a tile over the partners in it."""
-    row, entries = engine.row_of(None, *compared), loss.stages()[index].entries
+    row, entries = engine.row_of(None, *compared), loss.sums().stages[index].entries
     of_rows, of_columns = entries(block, row, *rows), entries(block, row, *columns)
     if weights is not None:
         of_rows = tuple(row.weighed(each) for each in of_rows)
@@ -164,10 +152,9 @@ def _sums(
     )
 
 
-def _slopes(
-    loss: SummedLoss, block: Any, rows: Any, columns: Any, weights: Any, *compared: Any
-) -> Any:
+def _slopes(loss: Any, block: Any, rows: Any, columns: Any, weights: Any, *compared: Any) -> Any:
     """How both anchors of each pair pull at it."""
     row = engine.row_of(None, *compared)
-    slope = loss.pair_slope(block, row, *rows) + loss.pair_slope(block, row, *columns)
+    pair_slope = loss.sums().pair_slope
+    slope = pair_slope(block, row, *rows) + pair_slope(block, row, *columns)
     return slope if weights is None else row.weighed(weights[:, None] * slope)

@@ -4,7 +4,7 @@ from typing import Any
 
 from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.row import Row
-from lossmith.allpairs.sums import Stage, SummedLoss, in_range
+from lossmith.allpairs.sums import Stage, Sums, in_range
 from lossmith.core import Fraction, NonNegative, Positive
 from lossmith.core.backend import keras
 from lossmith.core.numerics import hinge
@@ -52,7 +52,7 @@ class Siglip(TwoEncoderLoss):
         return value, ops.ones_like(value)
 
 
-class MultiSimilarity(SummedLoss):
+class MultiSimilarity(AllPairsLoss):
     """Multi-similarity loss: soft maxima over the informative positives and negatives.
 
     With `s_ij` the cosine similarity, for every anchor i:
@@ -107,24 +107,26 @@ class MultiSimilarity(SummedLoss):
         push = ops.softplus(negatives.logsumexp(self.beta * (block - self.base))) / self.beta
         return pull + push, ops.ones_like(pull)
 
-    def stages(self) -> tuple[Stage, ...]:
+    def sums(self) -> Sums | None:
         """The sums below the soft maxima, if no pair is left out."""
         below, above = 1.0 + self.base, 1.0 - self.base
         lowest = -max(self.alpha * above, self.beta * below)
         usable = in_range(lowest, max(self.alpha * below, self.beta * above))
-        return (Stage(2, self._sums),) if usable and self.epsilon is None else ()
+        if self.epsilon is not None or not usable:
+            return None
+        return Sums((Stage(2, self._sums),), self._cost, self._pair_slope)
 
     def _sums(self, block: Any, row: Row) -> tuple[Any, ...]:
         pull, push = self._exponentials(block)
         return row.positives.chosen(pull, 0.0), row.negatives.chosen(push, 0.0)
 
-    def cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    def _cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
         """Both soft maxima."""
         pull, push = sums
         value = ops.log1p(pull) / self.alpha + ops.log1p(push) / self.beta
         return value, ops.ones_like(value), (1.0 / (1.0 + pull), 1.0 / (1.0 + push))
 
-    def pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
+    def _pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
         """The share of a partner in the soft maximum of its kind."""
         pull, push = self._exponentials(block)
         return row.select(-factors[0] * pull, factors[1] * push)

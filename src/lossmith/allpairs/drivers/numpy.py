@@ -21,13 +21,8 @@ def product(a: Any, b: Any) -> Any:
 
 def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
     """Add to the rows from `start` on."""
-    return put_rows(array, start, offsets, take_rows(array, start, offsets) + rows)
-
-
-def put_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
-    """Replace the rows from `start` on."""
     array = array.copy()
-    array[start : start + len(offsets)] = rows
+    array[start : start + len(offsets)] += rows
     return array
 
 
