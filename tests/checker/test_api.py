@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lossmith as ls
-from lossmith.checker import api, rules
+from lossmith.checker import api, arguments, rules
 from lossmith.checker.processes import Probed
 from lossmith.checker.report import BackendResult, Evidence
 from lossmith.checker.settings import Settings
@@ -26,13 +26,48 @@ from lossmith.checker.settings import Settings
         ({"y_true": ["a"], "y_pred": [1.0]}, "numbers"),
         ({"family": "hubber"}, "huber"),
         ({"domain": (1.0, 0.0)}, "lowest"),
+        ({"family": 3}, "huber"),
+        ({"domain": (0, 1, 2)}, "lowest"),
+        ({"domain": 5}, "lowest"),
+        ({"domain": (math.nan, 1)}, "lowest"),
         ({"time_limit": 0.0}, "greater than 0"),
+        ({"time_limit": "60"}, "greater than 0"),
+        ({"time_limit": math.inf}, "at most"),
+        ({"seed": -1}, "not negative"),
+        ({"seed": None}, "not negative"),
+        ({"model": "model.keras"}, "keras.Model"),
+        ({"y_true": [[1.0], [2.0, 3.0]], "y_pred": [[1.0], [2.0]]}, "y_true must be one array"),
+        ({"y_true": [1.0], "y_pred": [math.nan]}, "NaN"),
+        ({"y_true": [1j], "y_pred": [1.0]}, "numbers"),
+        ({"y_true": np.array(["2020"], "M8[Y]"), "y_pred": [1.0]}, "numbers"),
+        ({"backends": "numpy"}, "No such backend is installed: numpy;"),
+        ({"select": "LSM9999"}, "'LSM9999'"),
+        ({"select": [302]}, "302"),
         ({"ignore": ("LSM9999",)}, "LSM9999"),
+        ({"ignore": [""]}, "''"),
+        ({"waive": ["LSM302"]}, "codes to reasons"),
+        ({"waive": {"LSM302": " "}}, "a reason for 'LSM302'"),
     ],
 )
 def test_bad_options_are_refused_before_anything_runs(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ls.check("mse", **options)
+
+
+def test_what_is_given_as_one_text_is_one_name() -> None:
+    assert arguments.several("LSM3") == ("LSM3",)
+    assert arguments.several(("LSM3", "LSM4")) == ("LSM3", "LSM4")
+    assert arguments.several(None) == ()
+
+
+def test_a_batch_may_be_of_any_array_of_numbers() -> None:
+    half = keras.ops.cast(keras.ops.ones((2, 1)), "bfloat16")
+    settings = arguments.validated(Settings(None, half, [[1], [2]], same=True), (), ())
+    assert settings.y_true.dtype == "float32"
+    assert settings.y_pred.dtype.kind == "i"
+    assert repr(settings.same) == "1"
+    domain = arguments.validated(Settings(domain=np.asarray([0, 1])), (), ()).domain
+    assert domain == (0.0, 1.0)
 
 
 def found_on(backend: str, severity: Any = None) -> Any:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from lossmith.checker import factories, progress, rules
+from lossmith.checker.arguments import reasons, several, validated
 from lossmith.checker.context import close
 from lossmith.checker.inspection import settle
 from lossmith.checker.processes import Probed, fastest, probe_backends, probe_here
 from lossmith.checker.report import BackendResult, Card, Evidence, Finding, Report
-from lossmith.checker.settings import FAMILIES, TARGETS, Entry, Settings, Target
+from lossmith.checker.settings import Entry, Settings, Target
 from lossmith.checker.subject import describe, name_of
 from lossmith.checker.transport import NotTransportableError
-from lossmith.core.backend import installed_backends
+from lossmith.core.backend import installed_backends, keras
 
 
 def check(
@@ -73,7 +74,8 @@ def check(
         The report; `report.ok` is false if there is an error that is not waived.
 
     Raises:
-        ValueError: for an unknown target, family, backend, label or code, or a batch that is none.
+        ValueError: for an unknown target, family, backend, label or code, a batch that is none, or
+            a number that cannot be one.
         lossmith.checker.subject.SubjectError: if the loss cannot be found or is none.
         lossmith.checker.factories.NestedCheckError: where the check of a loss calls the function
             that the loss was made in, to make it again, and that function checks it.
@@ -85,19 +87,19 @@ def check(
         redescending=redescending, adversarial=adversarial, stochastic=stochastic,
         batchwise=batchwise, domain=domain, entry=entry, time_limit=time_limit, seed=seed,
     )  # fmt: skip
-    chosen = tuple(backends) if backends else tuple(installed_backends())
-    codes = (*select, *ignore, *(waive or {}))
-    _validate(settings, chosen, codes)
+    chosen = several(backends) or tuple(installed_backends())
+    selected, ignored, waived = several(select), several(ignore), reasons(waive)
+    settings = validated(settings, chosen, (*selected, *ignored, *waived))
     settings = _seen_with(settings, model)
     name, probed = _probed(loss, settings, chosen)
     report = _joined(name, probed, settings)
-    waivers = {**(probed.source.waivers if probed.source else {}), **(waive or {})}
+    waivers = {**(probed.source.waivers if probed.source else {}), **waived}
     report = replace(
         report,
         findings=tuple(_waived(finding, waivers) for finding in report.findings),
         seconds={**report.seconds, "all": time.perf_counter() - started},
     )
-    return report.select(select, ignore)
+    return report.select(selected, ignored)
 
 
 def _probed(loss: Any, settings: Settings, backends: Sequence[str]) -> tuple[str, Probed]:
@@ -110,49 +112,12 @@ def _probed(loss: Any, settings: Settings, backends: Sequence[str]) -> tuple[str
         return subject.name, probe_backends(subject, settings, backends, on_done)
 
 
-def _validate(settings: Settings, backends: Sequence[str], codes: Iterable[str]) -> None:
-    if settings.target is not None and settings.target not in TARGETS:
-        raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {settings.target!r}.")
-    if settings.entry not in ("compile", "direct"):
-        raise ValueError(f"entry must be 'compile' or 'direct'; got {settings.entry!r}.")
-    if settings.same not in (None, 0, 1):
-        raise ValueError(f"same must be the label 0 or 1; got {settings.same!r}.")
-    if (settings.y_true is None) != (settings.y_pred is None):
-        raise ValueError("Give y_true and y_pred together, or neither.")
-    if settings.y_true is not None:
-        _validate_batch(np.asarray(settings.y_true), np.asarray(settings.y_pred))
-    if settings.family is not None and settings.family.lower() not in FAMILIES:
-        raise ValueError(f"family must be one of {', '.join(FAMILIES)}; got {settings.family!r}.")
-    if settings.domain is not None and not settings.domain[0] < settings.domain[1]:
-        raise ValueError(f"domain must be (lowest, highest); got {settings.domain!r}.")
-    if not settings.time_limit > 0:
-        raise ValueError(f"time_limit must be greater than 0; got {settings.time_limit!r}.")
-    missing = [name for name in backends if name not in installed_backends()]
-    if missing:
-        raise ValueError(
-            f"No such backend is installed: {', '.join(missing)}; "
-            f"installed are {', '.join(installed_backends())}."
-        )
-    rules.validate(codes)
-
-
-def _validate_batch(y_true: np.ndarray, y_pred: np.ndarray) -> None:
-    for name, array in (("y_true", y_true), ("y_pred", y_pred)):
-        if array.dtype.kind in "OSU":
-            raise ValueError(f"{name} must hold numbers; got the dtype {array.dtype}.")
-        if array.ndim == 0 or not array.size:
-            raise ValueError(f"{name} must hold a row at least; got the shape {array.shape}.")
-    if len(y_true) != len(y_pred):
-        raise ValueError(
-            "y_true and y_pred must have a row for each sample; got the shapes "
-            f"{y_true.shape} and {y_pred.shape}."
-        )
-
-
 def _seen_with(settings: Settings, model: Any) -> Settings:
     """The settings with what can be read off a model."""
     if model is None:
         return settings
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"model must be a keras.Model; got {model!r} ({type(model).__name__}).")
     layers = [layer for layer in model.layers if hasattr(layer, "activation")]
     last = model.layers[-1] if model.layers else None
     name = type(last).__name__.lower()

@@ -191,7 +191,8 @@ def validate(codes: Iterable[str]) -> None:
         ValueError: for one that no rule has.
     """
     for code in codes:
-        if not any(known.startswith(code) for known in RULES):
+        known = isinstance(code, str) and code and any(rule.startswith(code) for rule in RULES)
+        if not known:
             raise ValueError(f"No rule is called {code!r}; rules are LSM101, LSM102, ...")
 
 
