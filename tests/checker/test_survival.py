@@ -35,6 +35,19 @@ def log_normal_times(y_true, y_pred):
     return ops.mean(ops.where(y_true[:, 1:] > 0.5, 0.5 * z * z, survived), axis=-1)
 
 
+def turned(loss: Any) -> Any:
+    """The loss that takes 1 for censored."""
+
+    def of_the_others(y_true, y_pred):
+        return loss(ops.stack([y_true[:, 0], 1 - y_true[:, 1]], axis=1), y_pred)
+
+    return of_the_others
+
+
+def exponential(y_true, y_pred):
+    return ops.mean(ops.exp(y_pred) * y_true[:, :1] - y_true[:, 1:] * y_pred, axis=-1)
+
+
 def squared(y_true, y_pred):
     return ops.mean(ops.square(y_true - y_pred), axis=-1)
 
@@ -63,6 +76,12 @@ def masked(divisor: Any) -> Any:
         return ops.sum(each, axis=1) / divisor(valid)
 
     return error
+
+
+@pytest.mark.parametrize("loss", [cox(ops.greater_equal), penalised, log_normal_times, exponential])
+def test_an_event_that_is_taken_for_censored_is_the_cause_that_leads(loss: Any) -> None:
+    assert serious(loss) == set()
+    assert serious(turned(loss)) == {"LSM704"}
 
 
 def test_padding_that_is_left_out_is_not_counted() -> None:
