@@ -61,7 +61,7 @@ def check(
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Not those rules; repeatable.")] = None,
     time_limit: Annotated[
-        float, typer.Option(help="Seconds for a loss on one backend.", min=1.0)
+        float, typer.Option(help="Seconds for a loss on one backend.", min=1.0, max=86400.0)
     ] = 60.0,
     direct: Annotated[
         bool,

@@ -39,6 +39,10 @@ def exits(y_true, y_pred):
     raise SystemExit(4)
 
 
+def interrupts(y_true, y_pred):
+    raise KeyboardInterrupt
+
+
 def meddles(y_true, y_pred):
     keras.config.set_floatx("float64")
     os.environ["LOSSMITH_MEDDLED"] = "1"
@@ -130,7 +134,10 @@ def test_a_loss_that_hangs_is_ended_and_its_line_named(losses: Path) -> None:
     assert probed.missing == {ONE[0]: "out of time"}
 
 
-@pytest.mark.parametrize(("name", "words"), [("kills", "exit code 3"), ("exits", "SystemExit(4)")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("kills", "exit code 3"), ("exits", "SystemExit(4)"), ("interrupts", "KeyboardInterrupt()")],
+)
 def test_a_loss_that_ends_its_process_is_told(losses: Path, name: str, words: str) -> None:
     probed = probe(losses, name)
     assert codes(probed) == [rules.PROCESS_DIED.code]

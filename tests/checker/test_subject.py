@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lossmith as ls
-from lossmith.checker.subject import Subject, SubjectError, describe, load, parse
+from lossmith.checker.subject import Subject, SubjectError, as_loss, describe, load, parse
 
 pytestmark = [pytest.mark.backend_free, pytest.mark.usefixtures("imports_forgotten")]
 
@@ -139,6 +139,16 @@ def test_an_object_travels_with_its_hyperparameters() -> None:
     # |e| = 2 is within delta = 3: 0.5 * 2^2, halved by the second entry
     assert value(loss) == pytest.approx(1.0)
     assert load(describe(ls.losses.huber(threshold=2.5))) == ls.losses.huber(threshold=2.5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [(int, "is a class that is no loss"), (keras.metrics.Accuracy, "a metric"),
+     (keras.metrics.MeanSquaredError(), "a metric")],
+)  # fmt: skip
+def test_what_looks_like_a_loss_and_is_none_is_refused(loss: object, words: str) -> None:
+    with pytest.raises(SubjectError, match=words):
+        as_loss(loss, "it")
 
 
 def test_no_loss_at_all_is_refused() -> None:

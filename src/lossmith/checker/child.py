@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TextIO
 
 from lossmith.checker import curve, discovery, frameworks, saving, static, surroundings
-from lossmith.checker.evaluate import fast_start
+from lossmith.checker.evaluate import fast_start, words_of
 from lossmith.checker.report import BackendResult
 from lossmith.checker.source import source_of
 from lossmith.checker.subject import Subject, SubjectError, load
@@ -46,10 +46,11 @@ def _carry_out(order: Order) -> dict[str, Any]:
         return {"answer": _TASKS[order["task"]](order)}
     except SubjectError as error:
         return {"refused": str(error)}
-    except SystemExit as error:
-        return {"exited": str(error.code)}
-    except BaseException:  # nothing may end the loop without an answer
+    except Exception:  # nothing may end the loop without an answer
         return {"failed": traceback.format_exc()}
+    except BaseException as error:  # raised by the loss to end the program
+        name, _, words = words_of(error, 200).partition(": ")
+        return {"exited": f"{name}({words})"}
 
 
 def _discover(order: Order) -> list[dict[str, Any]]:

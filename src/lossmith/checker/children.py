@@ -91,7 +91,7 @@ class Child:
         if "refused" in reply:
             raise SubjectError(reply["refused"])
         if "exited" in reply:
-            raise ChildDiedError(f"it raises SystemExit({reply['exited']})")
+            raise ChildDiedError(f"it raises {reply['exited']}")
         if "failed" in reply:
             raise ChildFailedError(reply["failed"])
         return reply["answer"]

@@ -4,6 +4,7 @@ Every difference between the backends that the probes meet is dealt with here.
 """
 
 import contextlib
+import numbers
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -71,10 +72,21 @@ def failed(error: BaseException) -> Observation:
 
 def words_of(error: BaseException, most: int) -> str:
     """The kind of an error and what it says, on one line of at most so many characters."""
-    words = " ".join(str(error).split())
+    try:
+        text = str(error)
+    except Exception as broken:  # the text of an error is anybody's code too
+        text = f"its text cannot be read, {type(broken).__name__}"
+    words = " ".join(printable(text).split())
     if len(words) > most:
         words = f"{words[:most].rpartition(' ')[0] or words[:most]} …"
-    return f"{type(error).__name__}: {words}"
+    return f"{type(error).__name__}: {words}".removesuffix(": ")
+
+
+def printable(text: str) -> str:
+    """The text with what would steer a terminal, or cannot be written as UTF-8, spelt out."""
+    return "".join(
+        each if each.isprintable() or each.isspace() else ascii(each)[1:-1] for each in text
+    )
 
 
 def attempt(look: Callable[[], Observation]) -> Observation:
@@ -217,8 +229,7 @@ class Evaluator:
             value = formula(_tensor(y_true), _tensor(y_pred))
         except Exception:  # that a loss raises is another rule's business
             return ""
-        no_tensor = value is None or isinstance(value, str | dict | list | tuple)
-        return f"{value!r}"[:80] if no_tensor else ""
+        return "" if _is_numeric(value) else printable(f"{value!r}"[:80])
 
     def _reduced(self, y_true: Any, y_pred: Any) -> Any:
         with self._scope():
@@ -340,6 +351,13 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
+
+
+def _is_numeric(value: Any) -> bool:
+    """Whether Keras may read numbers from what a loss returned."""
+    if isinstance(value, str | bytes | dict | list | tuple):
+        return False
+    return isinstance(value, numbers.Number) or hasattr(value, "shape")
 
 
 def _tensor(array: Any) -> Any:

@@ -26,6 +26,7 @@ from lossmith.checker.targets import (
     build,
     positive_under,
 )
+from lossmith.core.backend import keras
 
 _TURNS = (2 * math.pi, 360.0)
 _POSITIVE = ("mean_squared_logarithmic_error", "poisson")
@@ -300,6 +301,8 @@ def _unfit(
     rule = rules.TARGET_UNFIT if others else rules.RAISES
     message = f"The loss raises on the inputs of target={kind!r} ({shapes}): {seen.error}"
     advice = advice_to_run_with(others)
+    if isinstance(evaluator.loss, keras.losses.Loss) and "reduction" not in vars(evaluator.loss):
+        advice = "begin `__init__` with `super().__init__()`: Keras sets name and reduction there"
     returned = evaluator.returns(problem.y_true, problem.y_pred)
     if returned:
         message = f"The loss returns {returned} instead of a tensor."

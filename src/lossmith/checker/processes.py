@@ -72,7 +72,8 @@ def find_losses(subject: Subject, settings: Settings) -> list[dict[str, Any]]:
                 'if __name__ == "__main__".'
             ) from error
         except (ChildDiedError, ChildFailedError) as error:
-            raise SubjectError(f"{subject.name} cannot be imported: {error}.") from error
+            reason = str(error).strip().splitlines()[-1].rstrip(".")
+            raise SubjectError(f"{subject.name} cannot be imported: {reason}.") from error
 
 
 def probe_backends(
@@ -260,10 +261,12 @@ def _death(backend: str, how: str) -> Finding:
 
 
 def _fault(backend: str, trace: str) -> Finding:
+    places = re.findall(r'File ".*?(\w+\.py)", line (\d+), in (\w+)', trace)
+    where = f"in {places[-1][2]}, {places[-1][0]} line {places[-1][1]}" if places else ""
     return rules.finding(
         rules.PROBE_FAILED,
         f"The check could not be run: {trace.strip().splitlines()[-1]}",
-        Evidence(backend, "eager", note=trace.strip()),
+        Evidence(backend, "eager", note=where),
         consequence="Nothing is known about the loss on this backend.",
         remedy="If the backend works otherwise, this is a fault of lossmith: please report it "
         "with the loss.",

@@ -189,13 +189,8 @@ def _swapped(formula: Nodes, source: Source, found: Iterable[Finding]) -> Iterat
         "The formula takes the labels for predictions: the gradient is that of another loss.",
         f"Write ({names[1]}, {names[0]}).",
     )
-    yield finding if any(each.severity == "error" for each in found) else _lowered(finding)
-
-
-def _lowered(finding: Finding) -> Finding:
-    from dataclasses import replace
-
-    return replace(finding, severity="warning")
+    serious = any(each.severity == "error" for each in found)
+    yield finding if serious else replace(finding, severity="warning")
 
 
 def _state(formula: Nodes, source: Source) -> Iterator[Finding]:

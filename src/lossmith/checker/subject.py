@@ -248,6 +248,12 @@ def as_loss(value: Any, name: str) -> Any:
     Raises:
         SubjectError: if it is no loss, saying what to write instead.
     """
+    if isinstance(value, keras.metrics.Metric) or (
+        inspect.isclass(value) and issubclass(value, keras.metrics.Metric)
+    ):
+        raise SubjectError(
+            f"{name} is a metric, which has no gradient and keeps a state: give the loss."
+        )
     if inspect.isclass(value):
         return _instance(value, name)
     if isinstance(value, keras.losses.Loss):
@@ -291,7 +297,7 @@ def _call_example(name: str, value: Any) -> str:
 
 
 def _instance(cls: type, name: str) -> Any:
-    if not issubclass(cls, keras.losses.Loss) and not hasattr(cls, "__call__"):  # noqa: B004
+    if not any("__call__" in vars(each) for each in cls.__mro__):
         raise SubjectError(f"{name} is a class that is no loss: derive it from keras.losses.Loss.")
     required = required_arguments(cls) or []
     if required:

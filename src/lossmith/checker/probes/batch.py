@@ -71,9 +71,10 @@ def _scalar(context: Context) -> Iterator[Finding]:
     problem, whole = context.problem, context.unreduced.scalar
     evidence = context.evidence(problem.y_true, problem.y_pred, context.unreduced)
     alone = context.one_row_values
+    tells_rows_apart = np.ptp(alone) > 0  # a constant is the mean and the sum of anything
     if context.settings.entry != "direct" and _drops_weights(context):
         yield _dropped(context)
-    elif context.settings.entry == "direct":
+    elif context.settings.entry == "direct" or not tells_rows_apart:
         yield rules.finding(
             rules.SCALAR_OUTPUT, "The loss returns one number for the whole batch.", evidence
         )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context
-from lossmith.checker.evaluate import Observation
 from lossmith.checker.probes.scan import is_scale_free
 from lossmith.checker.report import Finding, Severity
 from lossmith.checker.targets import Case
@@ -27,18 +26,14 @@ def probe_finite(context: Context) -> Iterator[Finding]:
         seen = context.at(case)
         if not seen.ran:
             continue
-        if _value_fails(seen, case):
+        if not seen.finite_value:
             values.append(case)
-        elif seen.finite_value and not seen.finite_gradient:
+        elif not seen.finite_gradient:
             gradients.append(case)
     if values:
         yield _value_finding(context, values)
     if gradients:
         yield _gradient_finding(context, gradients)
-
-
-def _value_fails(seen: Observation, case: Case) -> bool:
-    return not seen.finite_value
 
 
 def _is_rare(context: Context, case: Case) -> bool:
