@@ -116,6 +116,7 @@ CONTRADICTED = [
     (squares, LEVELS[:, None], SHARES[:, :1], "binary", "y_true holds 2, and its labels are 0"),
     (squares, LEVELS[:, None] % 2, SCORES[:, :1], "binary", "its predictions are probabilities"),
     (squares, np.sign(LEVELS[:, None] - 1) * 3, SCORES[:, :1], "plus_minus", "labels are -1 and 1"),
+    (squares, LEVELS % 2, SHARES[:, 0], "categorical", "a number for each row"),
     (
         keras.losses.CategoricalCrossentropy(),
         np.float32(LEVELS[:, None] > np.arange(4)),

@@ -67,6 +67,13 @@ def contradicted(evaluator: Evaluator, settings: Settings, kind: Target) -> Find
     )
 
 
+def _several_per_row(batch: _Batch) -> tuple[str, str] | None:
+    """A row of these kinds is more than one number."""
+    if batch.y_pred.ndim > 1:
+        return None
+    return f"y_pred has the shape {batch.y_pred.shape}, a number for each row", _LEAVE_OUT
+
+
 Look = Callable[[_Batch], tuple[str, str] | None]
 
 
@@ -137,12 +144,20 @@ _ZERO_ONE = _labels(0, 1)
 _LOOKS: Mapping[Target, tuple[Look, ...]] = {
     "binary": (_ZERO_ONE, _probabilities),
     "binary_logits": (_ZERO_ONE,),
-    "segmentation": (_ZERO_ONE, _probabilities),
+    "segmentation": (_several_per_row, _ZERO_ONE, _probabilities),
     "distance": (_ZERO_ONE,),
     "pair": (_ZERO_ONE,),
     "plus_minus": (_labels(-1, 1),),
-    "categorical": (_one_class_per_row, _probabilities),
-    "categorical_logits": (_one_class_per_row,),
-    "sparse_categorical": (_ids, _probabilities),
-    "sparse_categorical_logits": (_ids,),
+    "embedding": (_several_per_row,),
+    "boxes": (_several_per_row,),
+    "categorical": (_several_per_row, _one_class_per_row, _probabilities),
+    "categorical_logits": (
+        _several_per_row,
+        _one_class_per_row,
+    ),
+    "sparse_categorical": (_several_per_row, _ids, _probabilities),
+    "sparse_categorical_logits": (
+        _several_per_row,
+        _ids,
+    ),
 }

@@ -26,6 +26,7 @@ from lossmith.checker.probes import (
     reach,
     scan,
     scores,
+    steps,
     survival,
     views,
 )
@@ -62,6 +63,7 @@ PROBES: dict[str, Probe] = {
     "order": batch.probe_order,
     "ranks": batch.probe_ranks,
     "crossed rows": batch.probe_crossed_rows,
+    "classes of steps": steps.probe_classes_of_steps,
     "mask": batch.probe_mask,
     "padding": batch.probe_padding,
     "pure": execution.probe_pure,

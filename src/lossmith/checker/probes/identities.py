@@ -1,5 +1,6 @@
 """Does the loss keep what the formula of its declared family promises?"""
 
+import math
 from collections.abc import Iterator
 from typing import cast
 
@@ -18,6 +19,8 @@ from lossmith.checker.targets import ROWS, build
 
 _SLOPED = ("pinball", "quantile")
 _BOUNDED = ("dice", "iou", "jaccard", "tversky")
+_DEAR = 0.2
+"""More than smoothing makes a full overlap cost."""
 
 
 def probe_identities(context: Context) -> Iterator[Finding]:
@@ -39,6 +42,7 @@ def probe_identities(context: Context) -> Iterator[Finding]:
         yield from _tversky(context)
     if family in _BOUNDED:
         yield from _unit_interval(context)
+        yield from _full_overlap(context)
 
 
 def _broken(context: Context, message: str, family: str, severity: Severity = "error") -> Finding:
@@ -242,10 +246,11 @@ def _cross_entropy(context: Context) -> Iterator[Finding]:
 
 
 def _unit_interval(context: Context) -> Iterator[Finding]:
-    """Overlap losses lie between 0 and 1."""
+    """Overlap losses lie between 0 and 1; those of boxes may punish a distance as well."""
+    highest = math.inf if context.problem.kind == "boxes" else 1.0
     for case in context.problem.cases:
         seen = context.at(case)
-        if seen.finite_value and not -1e-4 <= seen.scalar <= 1 + 1e-4:
+        if seen.finite_value and not -1e-4 <= seen.scalar <= highest + 1e-4:
             yield rules.finding(
                 rules.IDENTITY_BROKEN,
                 f"The loss is {seen.scalar:.4g} for the case {case.name!r}; a loss of overlap "
@@ -256,3 +261,16 @@ def _unit_interval(context: Context) -> Iterator[Finding]:
                 "Jaccard neither: the intersection over the union",
             )
             return
+
+
+def _full_overlap(context: Context) -> Iterator[Finding]:
+    """What overlaps in full costs nothing."""
+    problem = context.problem
+    if problem.kind not in ("segmentation", "boxes") or problem.perfect is None:
+        return
+    best = context.evaluator.reduced(problem.y_true, problem.perfect)
+    if best.finite_value and best.scalar > _DEAR:
+        yield _broken(context, f"A prediction that overlaps in full costs {best.scalar:.4g}: Dice "
+                      "has a factor 2 in the numerator and the sum of both areas below, Jaccard "
+                      "the intersection over the union, which is that sum less the intersection.",
+                      "overlap")  # fmt: skip

@@ -7,11 +7,13 @@ import numpy as np
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context
+from lossmith.checker.evidence import reads_labels
 from lossmith.checker.report import Evidence, Finding
 from lossmith.checker.targets import ROWS
 
 DISTANCES = np.concatenate([np.linspace(0.02, 1.0, 25), np.linspace(1.05, 4.0, 40)])
 Pull = Literal["pull", "push", "none", "mixed"]
+_COSTS = 0.05
 _LABELS = "check which label stands for the same, and the sign of each term"
 
 
@@ -205,6 +207,25 @@ def probe_arrangement(context: Context) -> Iterator[Finding]:
             remedy=_LABELS,
             severity=context.directed,
         )
+    elif _pushes_nothing(context, best, costs["all items in one place"]):
+        yield rules.finding(
+            rules.WRONG_MINIMUM,
+            f"With all items in one place the loss is {costs['all items in one place']:.4g}, as "
+            f"low as with classes well apart ({best:.4g}): nothing pushes classes apart.",
+            context.evidence(y, context.problem.y_pred, context.random),
+            consequence="embeddings collapse into one point, and the loss never reaches its floor",
+            remedy="look for a term of the other classes that is always 0, as the smallest of "
+            "distances that were multiplied by a mask is",
+            severity="warning",
+        )
+
+
+def _pushes_nothing(context: Context, apart: float, together: float) -> bool:
+    """Whether a loss that reads labels costs as much where they cannot be told, and not nothing.
+
+    One that only pulls classes together, a center loss, costs nothing in either.
+    """
+    return apart > _COSTS and abs(together - apart) < 1e-2 * apart and reads_labels(context)
 
 
 def _is_same_when_turned(context: Context) -> bool:

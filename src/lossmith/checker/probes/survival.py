@@ -1,6 +1,7 @@
 """Does a loss of survival treat those who were censored as what they are?"""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def _have_a_best(context: Context, event: int) -> list[bool]:
     return [min(curve[0], curve[-1]) > curve.min() + _CLEARLY for curve in curves]
 
 
-def _over_scores(context: Context, row: int) -> np.ndarray:
+def _over_scores(context: Context, row: Any) -> np.ndarray:
     """The loss of the batch for scores of one row from low to high."""
     y = context.problem.y_true
     predictions = [context.problem.y_pred.copy() for _ in _SCORES]
