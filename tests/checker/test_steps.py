@@ -39,6 +39,28 @@ def test_a_softmax_over_steps_or_samples_is_named(numbers: bool, axis: int, word
     assert words in finding.message
 
 
+def over_the_third_axis(y_true, y_pred):
+    labels = y_true
+    if len(y_true.shape) < len(y_pred.shape):
+        labels = ops.one_hot(ops.cast(y_true, "int32"), 4)
+    return -ops.mean(ops.sum(labels * ops.log_softmax(y_pred, axis=2), axis=2), axis=1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "target"),
+    [
+        (IDS, None),
+        (IDS, "sparse_categorical_logits"),
+        (np.eye(4, dtype="float32")[IDS], None),
+        (np.eye(4, dtype="float32")[IDS], "categorical_logits"),
+    ],
+)
+def test_a_loss_of_steps_is_checked_on_the_batch_where_it_takes_no_rows(
+    labels: np.ndarray, target: str | None
+) -> None:
+    assert serious(over_the_third_axis, target, y_true=labels, y_pred=SCORES) == []
+
+
 def overlap(factor: float, union: bool) -> Any:
     def loss(y_true, y_pred):
         both = ops.sum(y_true * y_pred, axis=(1, 2, 3))

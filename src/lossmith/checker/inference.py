@@ -136,6 +136,10 @@ def _that_runs(
     if own is not None:
         return own, evaluator.reduced(own.y_true, own.y_pred)
     problem, seen = _as_usual(evaluator, settings, kind)
+    if problem is None and _has_more_axes(settings, kind):
+        batch = _batch_alone("regression", settings)
+        own_seen = evaluator.reduced(batch.y_true, batch.y_pred)
+        return (batch, own_seen) if own_seen.ran else (None, seen)
     if kind == "regression" and settings.y_true is None:
         return parameters.that_runs(evaluator, settings.seed, problem) or (problem, seen)
     return problem, seen
@@ -167,11 +171,23 @@ def _of_own_shape(settings: Settings, kind: Target) -> Problem | None:
     y, p = settings.y_true, settings.y_pred
     if y is None or kind not in ("regression", "sequence", "boxes"):
         return None
-    y, p = np.asarray(y, "float32"), np.asarray(p, "float32")
+    y, p = np.asarray(y), np.asarray(p)
     if y.shape == p.shape or (y.size == p.size and p.shape[-1] == 1):
         return None
+    return _batch_alone(kind, settings)
+
+
+def _batch_alone(kind: str, settings: Settings) -> Problem:
+    """The user's batch as the whole battery."""
+    y, p = (np.asarray(each, "float32") for each in (settings.y_true, settings.y_pred))
     rows = np.arange(ROWS) % len(p)
     return parameters.of_batch(kind, y[rows], p[rows])
+
+
+def _has_more_axes(settings: Settings, kind: Target) -> bool:
+    """Whether the user's labels are of time steps or pixels, which inputs of the kind lack."""
+    of_labels = "categorical" in kind or kind.startswith("binary")
+    return of_labels and settings.y_pred is not None and np.ndim(settings.y_pred) > 2
 
 
 def _columns(settings: Settings, kind: Target) -> Iterator[int | None]:
