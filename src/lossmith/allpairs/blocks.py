@@ -66,6 +66,19 @@ class Block(NamedTuple):
         """The number of the strip that the columns are."""
         return self.at if self.columns_at is None else self.columns_at
 
+    def anywhere(self) -> "Block":
+        """The block without where it is: to code that is compiled, all of a kind are the same."""
+        return self._replace(at=None, columns_at=None)
+
+    def size(self) -> tuple[Any, Any]:
+        """How many anchors and how many partners."""
+        rows, columns = self.rows.table.vectors, self.columns.table.vectors
+        return ops.shape(rows)[0], ops.shape(columns)[0]
+
+    def anchors(self) -> Any:
+        """The weights of the anchors, times how often their pairs count."""
+        return self.counts if self.rows.weights is None else self.rows.weights * self.counts
+
     def present(self) -> Any:
         """Which pairs are of two items that count; `None` if all are."""
         if self.rows.weights is None and self.columns.weights is None:

@@ -134,7 +134,7 @@ def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tu
     return value, extra, slope
 
 
-def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: Any, size: Any) -> Callable[..., Any]:
     """The function itself: it is part of the graph already."""
     return function
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import itertools
+import math
 import os
 import threading
 import types
@@ -149,9 +150,13 @@ def _differentiate_on(stream: Any, *args: Any) -> Any:
         return _differentiate(*args)
 
 
-def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: Any, size: Any) -> Callable[..., Any]:
     """The function compiled, inside a compiled step and where blocks are worth it."""
-    if not getattr(_state, "compiling", False) or block.numel() < _WORTH_COMPILING:
+    if (
+        torch.compiler.is_compiling()
+        or not getattr(_state, "compiling", False)
+        or math.prod(size) < _WORTH_COMPILING
+    ):
         return function
     return _compiled_for(owner, function)
 
