@@ -37,7 +37,7 @@ class Visits:
         """Prepare both sides for products."""
         self.loss, self.given, self.alone = loss, given, pairs.columns is None
         self.rows, self.columns = _items(loss.measure, pairs)
-        vectors, others = (each.table.vectors for each in (self.rows, self.columns))
+        vectors, others = (each.table.exact for each in (self.rows, self.columns))
         self.count, self.partners = ops.shape(vectors)[0], ops.shape(others)[0]
         self.at_once = at_most(_ENTRIES, self.count, self.partners, ops.shape(vectors)[1])
         self.symmetric = loss.symmetric and self.alone
@@ -58,7 +58,7 @@ class Visits:
             return self.cut.each(visit, carry)
         if self.at_once and self.count:
             place = 0 if self._begin_with_rows else None
-            ones = ops.ones_like(self.rows.table.vectors[:, 0])
+            ones = ops.ones_like(self.rows.table.exact[:, 0])
             return visit(Block(self.rows, self.columns, place, ones, 0), carry)
         return self.cut.each(visit, carry, self._begin_with_rows)
 
@@ -92,7 +92,7 @@ class Visits:
 def _plainly(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> tuple[Any, Any]:
     """Whether some pairs may be near (`None` for products), and what is made if none are."""
     measure, rows, columns = loss.measure, block.rows.table, block.columns.table
-    product = driver.product(rows.as_row, ops.transpose(columns.as_column))
+    product = driver.product(rows.as_row(), ops.transpose(columns.as_column()))
     if not measures.is_distance(measure):
         return None, use(loss, _itself, product, None, block, given, *options)
     present = block.present()
@@ -105,7 +105,7 @@ def _plainly(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> tu
 def _carefully(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> Any:
     """What is made of a block if the differences of its near pairs are computed."""
     measure, rows, columns = loss.measure, block.rows.table, block.columns.table
-    product = driver.product(rows.as_row, ops.transpose(columns.as_column))
+    product = driver.product(rows.as_row(), ops.transpose(columns.as_column()))
     present = block.present()
 
     def mask() -> Any:
@@ -130,7 +130,7 @@ def tiles_of(loss: Any, pairs: Pairs) -> Tiles:
 
 
 def _tiles(items: Items) -> Tiles:
-    large = at_least(ops.shape(items.table.vectors)[0], _LARGE)
+    large = at_least(ops.shape(items.table.exact)[0], _LARGE)
     return Tiles(driver, items, driver.EDGES[large])
 
 
@@ -165,7 +165,7 @@ def total(loss: Any, pairs: Pairs, formula: Any, parts: int, given: Any = None) 
         values = formula(found, row_of(block, visits.given))
         return carry + ops.stack([ops.sum(weights * each) for each in values])
 
-    return visits.each(visit, ops.zeros((parts,), dtype=visits.rows.table.vectors.dtype))
+    return visits.each(visit, ops.zeros((parts,), dtype=visits.rows.table.exact.dtype))
 
 
 def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
@@ -235,7 +235,7 @@ def finished(value: Any, count: Any, loss: Any) -> Any:
 
 
 def _value(visits: Visits) -> Any:
-    zero = ops.zeros((), dtype=visits.rows.table.vectors.dtype)
+    zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
 
     def visit(block: Block, carry: Any) -> Any:
         value, count = visits.measured(block, _weighted)
@@ -270,10 +270,10 @@ def _push_distances(block: Block, pull: Any, close: Any, both: bool) -> tuple[An
     more: list[Any] = []
     if close is not None:
         pull, *more = near.split(driver, pull, close, rows.exact, columns.exact, both)
-    of_rows = _steps(rows.vectors, driver.product(pull, columns.as_row))
+    of_rows = _steps(rows.vectors, driver.product(pull, columns.as_row()))
     if not both:
         return (_added(of_rows, more[:1]),)
-    of_columns = ops.transpose(driver.product(ops.transpose(rows.as_row), pull))
+    of_columns = ops.transpose(driver.product(ops.transpose(rows.as_row()), pull))
     of_columns = _steps(columns.vectors, of_columns)
     return _added(of_rows, more[:1]), ops.transpose(_added(of_columns, more[1:]))
 
@@ -289,7 +289,7 @@ def _added(gradient: Any, more: list[Any]) -> Any:
 
 def _of_tiles(visits: Visits, tiles: Tiles) -> tuple[Any, Any, tuple[Any, ...]]:
     """Sums of values, counts and gradients, where a tile serves the anchors of both its sides."""
-    zero = ops.zeros((), dtype=visits.rows.table.vectors.dtype)
+    zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
 
     def visit(block: Block, carry: Any) -> Any:
         both = block.columns_at is not None
@@ -301,15 +301,15 @@ def _of_tiles(visits: Visits, tiles: Tiles) -> tuple[Any, Any, tuple[Any, ...]]:
             gradient = tiles.add(carry[2], block.at, 2.0 * of_rows)
         return carry[0] + value, carry[1] + count, gradient
 
-    start = ops.zeros_like(tiles.strips.table.vectors)
+    start = ops.zeros_like(tiles.strips.table.exact)
     value, count, gradient = visits.each(visit, (zero, zero, start))
     return value, count, (tiles.joined(gradient),)
 
 
 def _of_rows(visits: Visits, cut: Rows) -> tuple[Any, Any, tuple[Any, ...]]:
     """Sums of values, counts and gradients, where anchors meet all their partners at once."""
-    zero = ops.zeros((), dtype=visits.rows.table.vectors.dtype)
-    rows, columns = visits.rows.table.vectors, visits.columns.table.vectors
+    zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
+    rows, columns = visits.rows.table.exact, visits.columns.table.exact
     both = not visits.symmetric
     start: tuple[Any, ...] = (zero, zero, ops.zeros_like(rows))
     if both:

@@ -99,7 +99,7 @@ def _gathered(
         branches = [lambda carry: carry, lambda carry: add(block, carry)]
         return driver.switch(ops.cast(meet, "int32"), branches, carry)
 
-    zeros = ops.zeros_like(tiles.strips.table.vectors[..., 0])
+    zeros = ops.zeros_like(tiles.strips.table.exact[..., 0])
     return tuple(tiles.each(visit, tuple(ops.copy(zeros) for _ in range(stage.number))))
 
 
@@ -117,7 +117,7 @@ def _gradient(loss: Any, tiles: Tiles, factors: tuple[Any, ...]) -> Any:
         total = tiles.add(total, block.at, of_rows)
         return tiles.add(total, block.columns_at, of_columns[0]) if both else total
 
-    return tiles.each(visit, ops.zeros_like(tiles.strips.table.vectors))
+    return tiles.each(visit, ops.zeros_like(tiles.strips.table.exact))
 
 
 def _sides(tiles: Tiles, block: Block, known: tuple[Any, ...]) -> tuple[Any, ...]:
