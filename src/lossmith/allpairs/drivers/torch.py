@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lossmith.allpairs.drivers import NO_SECOND_DERIVATIVES
 from lossmith.allpairs.drivers.eager import loop as loop
 from lossmith.allpairs.drivers.eager import switch as switch
 from lossmith.allpairs.drivers.eager import take_rows as take_rows
@@ -204,13 +205,29 @@ class _WithGradient(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.save_for_backward(*output[1:])
-        ctx.mark_non_differentiable(*output[1:])
+        gradients = output[1:]
+        ctx.save_for_backward(*gradients, *inputs[2:])
+        ctx.mark_non_differentiable(*gradients)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
-        return None, None, *(upstream * each for each in ctx.saved_tensors)
+        number = len(ctx.saved_tensors) // 2
+        gradients, vectors = ctx.saved_tensors[:number], ctx.saved_tensors[number:]
+        if torch.is_grad_enabled():
+            gradients = _Once.apply(gradients, *vectors)
+        return None, None, *(upstream * each for each in gradients)
+
+
+class _Once(torch.autograd.Function):
+    """Gradients that refuse to be differentiated in the vectors that they were computed from."""
+
+    @staticmethod
+    def forward(ctx: Any, gradients: tuple[Tensor, ...], *_: Tensor) -> tuple[Tensor, ...]:
+        return tuple(each.view_as(each) for each in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise TypeError(NO_SECOND_DERIVATIVES)
 
 
 def enlist(loss: Any) -> int:
