@@ -10,9 +10,10 @@ own, and each peak of memory in another one. Values are compared before anything
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -42,9 +43,8 @@ MODES = {
 }
 PEERS = ("PML", "ST")
 OTHERS = ("dense", *PEERS)
-SMALL = 2048
-"""The batch whose peak of memory stands for what does not grow with the batch: one that is visited
-by the same program as larger ones, as compiling it takes memory too."""
+_FORGET_THE_PEAK = "5"
+"""What Linux' clear_refs takes for that."""
 
 
 def main() -> None:
@@ -120,21 +120,35 @@ def _call(backend: str, arguments: list[str]) -> str:
 
 
 def _memory(backend: str, group: dict[str, Any]) -> dict[str, float]:
-    """MiB that each case needs at this batch more than at a small one."""
+    """MiB that a step of each case needs beside its inputs, each in a process of its own."""
 
-    def peak(case: str, batch: int) -> float:
-        return float(_call(backend, ["--peak", group["loss"], case, str(batch)]).split()[-1])
+    def peak(case: str) -> float:
+        output = _call(backend, ["--peak", group["loss"], case, str(group["batch"])])
+        return float(output.split()[-1])
 
-    cases = [case for case in group["rounds"] if case.endswith("lossmith")]
-    return {case: peak(case, group["batch"]) - peak(case, SMALL) for case in cases}
+    return {case: peak(case) for case in group["rounds"] if case.endswith("lossmith")}
 
 
 def _peak(loss: str, case: str, batch: str) -> float:
+    """How far a step raises the resident memory above what it was before, in MiB.
+
+    The gradient counts; inputs and compiled code, which are there before, do not.
+    """
     step = _cases(loss, int(batch))[case]
-    for _ in range(3):
+    for _ in range(2):
         step()
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text(_FORGET_THE_PEAK, encoding="ascii")
+    before = _resident("VmRSS")
+    step()
+    return _resident("VmHWM") - before
+
+
+def _resident(which: str) -> float:
+    """Linux's account of this process, in MiB."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return float(status.split(which + ":")[1].split()[0]) / 2**10
 
 
 def _run_here(options: argparse.Namespace, out: Path) -> None:

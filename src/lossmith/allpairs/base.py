@@ -58,7 +58,7 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     Weights: an item of weight w counts w times as an anchor and as a partner, but is never its own
     partner; a pair weighs the product. Weight 0 takes an item out. There is no gradient in the
-    weights, and there are no second derivatives.
+    weights, and there are no second derivatives: asking for them raises a `TypeError`.
     """
 
     targets = "class"

@@ -29,7 +29,7 @@ class Items(NamedTuple):
     def present(self) -> Any:
         """Which items count, `(n,)`."""
         if self.weights is None:
-            return ops.ones_like(self.table.vectors[:, 0], dtype="bool")
+            return ops.ones_like(self.table.exact[:, 0], dtype="bool")
         return ops.not_equal(self.weights, 0)
 
     def filled(self, missing: int) -> "Items":
@@ -38,7 +38,7 @@ class Items(NamedTuple):
             return self
         weights = self.weights
         if weights is None:
-            weights = ops.ones_like(self.table.vectors[:, 0])
+            weights = ops.ones_like(self.table.exact[:, 0])
 
         def fill(array: Any) -> Any:
             return ops.concatenate([array, ops.repeat(array[-1:], missing, axis=0)], axis=0)
@@ -66,6 +66,19 @@ class Block(NamedTuple):
         """The number of the strip that the columns are."""
         return self.at if self.columns_at is None else self.columns_at
 
+    def anywhere(self) -> "Block":
+        """The block without where it is: to code that is compiled, all of a kind are the same."""
+        return self._replace(at=None, columns_at=None)
+
+    def size(self) -> tuple[Any, Any]:
+        """How many anchors and how many partners."""
+        rows, columns = self.rows.table.exact, self.columns.table.exact
+        return ops.shape(rows)[0], ops.shape(columns)[0]
+
+    def anchors(self) -> Any:
+        """The weights of the anchors, times how often their pairs count."""
+        return self.counts if self.rows.weights is None else self.rows.weights * self.counts
+
     def present(self) -> Any:
         """Which pairs are of two items that count; `None` if all are."""
         if self.rows.weights is None and self.columns.weights is None:
@@ -83,7 +96,7 @@ class Rows:
     def __init__(self, driver: Any, rows: Items, columns: Items, size: Any) -> None:
         """Cut the anchors into blocks of a size."""
         self._driver, self._rows, self._columns = driver, rows, columns
-        self._count, partners = (ops.shape(each.table.vectors)[0] for each in (rows, columns))
+        self._count, partners = (ops.shape(each.table.exact)[0] for each in (rows, columns))
         self._size = least(size, self._count)
         # Where its size is open it shows only here that there are no partners.
         number = (self._count + self._size - 1) // largest(self._size, 1)
@@ -98,7 +111,7 @@ class Rows:
             # The last block counts no row that another has counted.
             fresh = start + self._offsets() >= i * self._size
             place = start if begin_with_rows else None
-            counts = ops.cast(fresh, rows.table.vectors.dtype)
+            counts = ops.cast(fresh, rows.table.exact.dtype)
             return visit(Block(rows, self._columns, place, counts, start), carry)
 
         return self._driver.loop(self._number, body, carry)
@@ -123,7 +136,7 @@ class Tiles:
     def __init__(self, driver: Any, items: Items, edge: int) -> None:
         """Cut the pairs of a batch with itself into tiles of an edge."""
         self._driver, self._edge = driver, edge
-        self._count = items.table.vectors.shape[0]
+        self._count = items.table.exact.shape[0]
         self._number = -(-self._count // edge)
         self.strips = items.filled(self._number * edge - self._count).map(self.cut)
 
@@ -169,7 +182,7 @@ class Tiles:
 
     def _tile(self, i: Any, j: Any = None) -> Block:
         rows = self.strips.map(lambda each: self.take(each, i))
-        once = ops.ones_like(rows.table.vectors[:, 0])
+        once = ops.ones_like(rows.table.exact[:, 0])
         if j is None:
             return Block(rows, rows, 0, once, i)
         columns = self.strips.map(lambda each: self.take(each, j))

@@ -37,7 +37,7 @@ class Visits:
         """Prepare both sides for products."""
         self.loss, self.given, self.alone = loss, given, pairs.columns is None
         self.rows, self.columns = _items(loss.measure, pairs)
-        vectors, others = (each.table.vectors for each in (self.rows, self.columns))
+        vectors, others = (each.table.exact for each in (self.rows, self.columns))
         self.count, self.partners = ops.shape(vectors)[0], ops.shape(others)[0]
         self.at_once = at_most(_ENTRIES, self.count, self.partners, ops.shape(vectors)[1])
         self.symmetric = loss.symmetric and self.alone
@@ -58,53 +58,65 @@ class Visits:
             return self.cut.each(visit, carry)
         if self.at_once and self.count:
             place = 0 if self._begin_with_rows else None
-            ones = ops.ones_like(self.rows.table.vectors[:, 0])
+            ones = ops.ones_like(self.rows.table.exact[:, 0])
             return visit(Block(self.rows, self.columns, place, ones, 0), carry)
         return self.cut.each(visit, carry, self._begin_with_rows)
 
-    def measured(self, block: Block, use: Callable[[Any, Any, Any], Any]) -> Any:
+    def measured(self, block: Block, use: Callable[..., tuple[Any, ...]], *options: Any) -> Any:
         """What is made of a block's similarities or distances `(rows, columns)`.
 
         Args:
             block: the anchors and their partners.
-            use: `(measure, product, close)` to a tuple of tensors, where `measure` of the product
-                is the block; `close` are the near pairs whose differences were computed, `None`
-                if there are none.
+            use: `(loss, measure, product, close, block, given, *options)` to a tuple of tensors,
+                where `measure` of the product is the block; `close` are the near pairs whose
+                differences were computed, `None` if there are none.
+            options: more arguments of `use`.
         """
-        measure, rows, columns = self.loss.measure, block.rows.table, block.columns.table
-        if self.at_once and measures.is_distance(measure):
+        loss, given = self.loss, self.given
+        if self.at_once and measures.is_distance(loss.measure):
+            rows, columns = block.rows.table, block.columns.table
             every = near.All(rows.exact[:, None] - columns.exact[None, :])
-            return use(_itself, measures.exact(measure, every.differences), every)
-        product = driver.product(rows.as_row, ops.transpose(columns.as_column))
-        if not measures.is_distance(measure):
-            return use(_itself, product, None)
-        place, offsets = block.place, _offsets(block)
+            distances = measures.exact(loss.measure, every.differences)
+            return use(loss, _itself, distances, every, block, given, *options)
+        compute = driver.compiled(_plainly, loss, block.size())
+        some, found = compute(use, loss, block.anywhere(), given, *options)
+        if some is None:
+            return found
 
-        present = block.present()
+        def carefully(_: Any) -> Any:
+            return _carefully(use, loss, block, given, *options)
 
-        def mask() -> Any:
-            close = measures.are_near(product, rows.norms, columns.norms)
-            close = close if present is None else ops.logical_and(close, present)
-            return _without_itself(close, block)
+        return driver.switch(some, [lambda found: found, carefully], found)
 
-        def careful(product: Any) -> Any:
-            close = near.found(mask)
-            found = measures.from_product(measure, product)
-            found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
-            return use(_itself, found, close)
 
-        def plain(product: Any) -> Any:
-            return use(measures.from_product, product, None)
+def _plainly(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> tuple[Any, Any]:
+    """Whether some pairs may be near (`None` for products), and what is made if none are."""
+    measure, rows, columns = loss.measure, block.rows.table, block.columns.table
+    product = driver.product(rows.as_row(), ops.transpose(columns.as_column()))
+    if not measures.is_distance(measure):
+        return None, use(loss, _itself, product, None, block, given, *options)
+    present = block.present()
+    others = product if present is None else ops.where(present, product, np.inf)
+    closest = driver.smallest(others, block.place, _offsets(block))
+    some = ops.cast(measures.may_be_near(closest, rows.norms, columns.norms), "int32")
+    return some, use(loss, measures.from_product, product, None, block, given, *options)
 
-        others = product if present is None else ops.where(present, product, np.inf)
-        closest = driver.smallest(others, place, offsets)
-        some = measures.may_be_near(closest, rows.norms, columns.norms)
-        return driver.switch(ops.cast(some, "int32"), [plain, careful], product)
 
-    def weights_of(self, block: Block) -> Any:
-        """The weights of a block's rows, times how often their pairs count."""
-        weights = block.rows.weights
-        return block.counts if weights is None else weights * block.counts
+def _carefully(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> Any:
+    """What is made of a block if the differences of its near pairs are computed."""
+    measure, rows, columns = loss.measure, block.rows.table, block.columns.table
+    product = driver.product(rows.as_row(), ops.transpose(columns.as_column()))
+    present = block.present()
+
+    def mask() -> Any:
+        close = measures.are_near(product, rows.norms, columns.norms)
+        close = close if present is None else ops.logical_and(close, present)
+        return _without_itself(close, block)
+
+    close = near.found(mask)
+    found = measures.from_product(measure, product)
+    found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
+    return use(loss, _itself, found, close, block, given, *options)
 
 
 def in_tiles(pairs: Pairs) -> bool:
@@ -118,7 +130,7 @@ def tiles_of(loss: Any, pairs: Pairs) -> Tiles:
 
 
 def _tiles(items: Items) -> Tiles:
-    large = at_least(ops.shape(items.table.vectors)[0], _LARGE)
+    large = at_least(ops.shape(items.table.exact)[0], _LARGE)
     return Tiles(driver, items, driver.EDGES[large])
 
 
@@ -145,17 +157,15 @@ def total(loss: Any, pairs: Pairs, formula: Any, parts: int, given: Any = None) 
     visits = Visits(loss, pairs, given)
 
     def visit(block: Block, carry: Any) -> Any:
-        weights = visits.weights_of(block)
+        weights = block.anchors()
 
         def found() -> Any:
-            return visits.measured(
-                block, lambda measure, product, _: measure(loss.measure, product)
-            )
+            return visits.measured(block, _measure)[0]
 
-        values = formula(found, row_of(visits.given, *compared(block)))
+        values = formula(found, row_of(block, visits.given))
         return carry + ops.stack([ops.sum(weights * each) for each in values])
 
-    return visits.each(visit, ops.zeros((parts,), dtype=visits.rows.table.vectors.dtype))
+    return visits.each(visit, ops.zeros((parts,), dtype=visits.rows.table.exact.dtype))
 
 
 def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
@@ -180,36 +190,42 @@ def _without_itself(mask: Any, block: Block) -> Any:
     return driver.clear_diagonal(mask, block.place, _offsets(block))
 
 
-def compared(block: Block) -> tuple[Any, ...]:
-    """What `row_of` takes of a block, as plain arguments of a function that is compiled."""
-    columns = block.columns
-    return block.rows.labels, columns.labels, columns.weights, block.place, block.counts
-
-
-def row_of(given: Any, labels: Any, partners: Any, weights: Any, place: Any, counts: Any) -> Row:
+def row_of(block: Block, given: Any = None) -> Row:
     """What the formula of the anchors of a block sees."""
-    offsets = ops.arange(ops.shape(counts)[0], dtype="int32")
+    labels, others, weights = block.rows.labels, block.columns.labels, block.columns.weights
 
     def without_itself(mask: Any) -> Any:
-        return mask if place is None else driver.clear_diagonal(mask, place, offsets)
+        return _without_itself(mask, block)
 
-    return Row(*members(labels, partners, weights, without_itself), weights, counts.dtype, given)
+    pairs = members(labels, others, weights, without_itself)
+    return Row(*pairs, weights, block.counts.dtype, given)
+
+
+def _measure(loss: Any, measure: Any, product: Any, *_: Any) -> tuple[Any]:
+    return (measure(loss.measure, product),)
 
 
 def _weighted(
-    loss: Any, measure: Any, product: Any, anchors: Any, given: Any, *compared: Any
+    loss: Any, measure: Any, product: Any, _: Any, block: Block, given: Any
 ) -> tuple[Any, Any]:
     """The sum of the values of a block's anchors, and what it is to be divided by."""
-    values, counts = loss.anchors(measure(loss.measure, product), row_of(given, *compared))
-    return ops.sum(anchors * values), ops.sum(anchors * counts)
+    values, counts = loss.anchors(measure(loss.measure, product), row_of(block, given))
+    return ops.sum(block.anchors() * values), ops.sum(block.anchors() * counts)
 
 
-def _pull(
-    loss: Any, measure: Any, product: Any, anchors: Any, given: Any, *compared: Any
-) -> tuple[Any, Any, Any]:
-    """What `_weighted` gives, and how the sum of the values pulls at the vectors."""
+def _pulled(
+    loss: Any, measure: Any, product: Any, close: Any, block: Block, given: Any, both: bool
+) -> tuple[Any, ...]:
+    """What `_weighted` gives, the gradient of the rows, and that of the columns, transposed."""
+    compute = driver.compiled(_pull, loss, block.size())
+    value, count, pull = compute(loss, measure, product, block.anywhere(), given)
+    push = _push_distances if measures.is_distance(loss.measure) else _push_products
+    return value, count, *push(block, pull, close, both)
+
+
+def _pull(loss: Any, measure: Any, product: Any, block: Block, given: Any) -> tuple[Any, Any, Any]:
     found = measure(loss.measure, product)
-    value, count, slope = loss.slope(found, row_of(given, *compared), anchors)
+    value, count, slope = loss.slope(found, row_of(block, given), block.anchors())
     return value, count, measures.pull(loss.measure, slope, found)
 
 
@@ -219,14 +235,10 @@ def finished(value: Any, count: Any, loss: Any) -> Any:
 
 
 def _value(visits: Visits) -> Any:
-    zero = ops.zeros((), dtype=visits.rows.table.vectors.dtype)
+    zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
 
     def visit(block: Block, carry: Any) -> Any:
-        def use(measure: Any, product: Any, _: Any) -> Any:
-            anchors, labels = visits.weights_of(block), compared(block)
-            return _weighted(visits.loss, measure, product, anchors, visits.given, *labels)
-
-        value, count = visits.measured(block, use)
+        value, count = visits.measured(block, _weighted)
         return carry[0] + value, carry[1] + count
 
     value, count = visits.each(visit, (zero, zero))
@@ -240,19 +252,6 @@ def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
     )
     gradients = tuple(finished(each, count, loss) for each in gradients)
     return finished(value, count, loss), gradients
-
-
-def _pulled(visits: Visits, block: Block, both: bool) -> tuple[Any, ...]:
-    """Value, count and the gradient of a block's rows; and that of its columns, transposed."""
-
-    def use(measure: Any, product: Any, close: Any) -> Any:
-        compute = driver.compiled(_pull, visits.loss, product)
-        anchors, labels = visits.weights_of(block), compared(block)
-        value, count, pull = compute(visits.loss, measure, product, anchors, visits.given, *labels)
-        push = _push_products if not measures.is_distance(visits.loss.measure) else _push_distances
-        return value, count, *push(block, pull, close, both)
-
-    return tuple(visits.measured(block, use))
 
 
 def _push_products(block: Block, pull: Any, _: Any, both: bool) -> tuple[Any, ...]:
@@ -271,10 +270,10 @@ def _push_distances(block: Block, pull: Any, close: Any, both: bool) -> tuple[An
     more: list[Any] = []
     if close is not None:
         pull, *more = near.split(driver, pull, close, rows.exact, columns.exact, both)
-    of_rows = _steps(rows.vectors, driver.product(pull, columns.as_row))
+    of_rows = _steps(rows.vectors, driver.product(pull, columns.as_row()))
     if not both:
         return (_added(of_rows, more[:1]),)
-    of_columns = ops.transpose(driver.product(ops.transpose(rows.as_row), pull))
+    of_columns = ops.transpose(driver.product(ops.transpose(rows.as_row()), pull))
     of_columns = _steps(columns.vectors, of_columns)
     return _added(of_rows, more[:1]), ops.transpose(_added(of_columns, more[1:]))
 
@@ -290,11 +289,11 @@ def _added(gradient: Any, more: list[Any]) -> Any:
 
 def _of_tiles(visits: Visits, tiles: Tiles) -> tuple[Any, Any, tuple[Any, ...]]:
     """Sums of values, counts and gradients, where a tile serves the anchors of both its sides."""
-    zero = ops.zeros((), dtype=visits.rows.table.vectors.dtype)
+    zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
 
     def visit(block: Block, carry: Any) -> Any:
         both = block.columns_at is not None
-        value, count, of_rows, *of_columns = _pulled(visits, block, both)
+        value, count, of_rows, *of_columns = visits.measured(block, _pulled, both)
         if both:
             gradient = tiles.add(carry[2], block.at, of_rows)
             gradient = tiles.add(gradient, block.columns_at, ops.transpose(of_columns[0]))
@@ -302,22 +301,22 @@ def _of_tiles(visits: Visits, tiles: Tiles) -> tuple[Any, Any, tuple[Any, ...]]:
             gradient = tiles.add(carry[2], block.at, 2.0 * of_rows)
         return carry[0] + value, carry[1] + count, gradient
 
-    start = ops.zeros_like(tiles.strips.table.vectors)
+    start = ops.zeros_like(tiles.strips.table.exact)
     value, count, gradient = visits.each(visit, (zero, zero, start))
     return value, count, (tiles.joined(gradient),)
 
 
 def _of_rows(visits: Visits, cut: Rows) -> tuple[Any, Any, tuple[Any, ...]]:
     """Sums of values, counts and gradients, where anchors meet all their partners at once."""
-    zero = ops.zeros((), dtype=visits.rows.table.vectors.dtype)
-    rows, columns = visits.rows.table.vectors, visits.columns.table.vectors
+    zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
+    rows, columns = visits.rows.table.exact, visits.columns.table.exact
     both = not visits.symmetric
     start: tuple[Any, ...] = (zero, zero, ops.zeros_like(rows))
     if both:
         start = (*start, ops.transpose(ops.zeros_like(columns)))
 
     def visit(block: Block, carry: Any) -> Any:
-        value, count, of_rows, *of_columns = _pulled(visits, block, both)
+        value, count, of_rows, *of_columns = visits.measured(block, _pulled, both)
         own = cut.add(carry[2], block.at, of_rows)
         sums = carry[0] + value, carry[1] + count, own
         return (*sums, carry[3] + of_columns[0]) if both else sums

@@ -92,11 +92,9 @@ def _hardest(loss: Any, tiles: Tiles) -> tuple[Chosen, Chosen]:
     """Furthest positives and nearest negatives, in strips."""
 
     def visit(block: Block, carry: Any) -> Any:
-        rows, columns = block.rows.table, block.columns.table
-        product = driver.product(rows.as_row, ops.transpose(columns.as_column))
-        compute = driver.compiled(_hardest_of, loss, product)
-        of_rows, of_columns = compute(product, block.rows.weights, *engine.compared(block))
-        edge = ops.shape(product)[0]
+        compute = driver.compiled(_hardest_of, loss, block.size())
+        of_rows, of_columns = compute(block.anywhere())
+        edge = block.size()[0]
         carry = _better(tiles, carry, block.at, of_rows, block.partners_at * edge)
         if block.columns_at is None:
             return carry
@@ -121,9 +119,11 @@ def _better(tiles: Tiles, carry: Any, at: Any, found: Any, start: Any) -> Any:
     return result
 
 
-def _hardest_of(product: Any, weights: Any, *compared: Any) -> tuple[Any, Any]:
+def _hardest_of(block: Block) -> tuple[Any, Any]:
     """The hardest partners that the anchors on both sides of a tile have in it."""
-    row = engine.row_of(None, *compared)
+    rows, columns, weights = block.rows.table, block.columns.table, block.rows.weights
+    product = driver.product(rows.as_row(), ops.transpose(columns.as_column()))
+    row = engine.row_of(block)
     groups = (row.positives, row.negatives)
     of_rows = _largest(product, groups, 1)
     if weights is not None:

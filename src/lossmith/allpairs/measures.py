@@ -22,20 +22,36 @@ NEAR = 1 / 256
 class Table(NamedTuple):
     """One side of the pairs, ready for products."""
 
-    vectors: Any
-    """What is multiplied: the vectors, about the mean for a distance."""
     exact: Any
-    """The vectors themselves, of which differences are taken."""
+    """The vectors, of which differences are taken."""
+    mean: Any = None
+    """What is taken off all vectors before they are multiplied, `(1, d)`; `None` for products."""
     norms: Any = None
-    """Squared norms of `vectors`; `None` for dot products."""
-    as_row: Any = None
-    """`-2 a, |a|^2, 1`, whose product with a column is a squared distance; or the vectors."""
-    as_column: Any = None
-    """`b, 1, |b|^2`; or the vectors."""
+    """Squared norms of what is left; `None` for products."""
+
+    @property
+    def vectors(self) -> Any:
+        """What is multiplied: the vectors, about the mean for a distance."""
+        return self.exact if self.mean is None else self.exact - self.mean
+
+    def as_row(self) -> Any:
+        """`-2 a, |a|^2, 1`, whose product with a column is a squared distance; or the vectors."""
+        if self.norms is None:
+            return self.vectors
+        norms = self.norms[:, None]
+        return ops.concatenate([-2.0 * self.vectors, norms, ops.ones_like(norms)], axis=1)
+
+    def as_column(self) -> Any:
+        """`b, 1, |b|^2`; or the vectors."""
+        if self.norms is None:
+            return self.vectors
+        norms = self.norms[:, None]
+        return ops.concatenate([self.vectors, ops.ones_like(norms), norms], axis=1)
 
     def map(self, function: Callable[[Any], Any]) -> "Table":
         """The table with a function applied to every array."""
-        return Table(*(None if each is None else function(each) for each in self))
+        norms = None if self.norms is None else function(self.norms)
+        return Table(function(self.exact), self.mean, norms)
 
 
 def is_distance(measure: Name) -> bool:
@@ -58,20 +74,15 @@ def prepared(measure: Name, vectors: Any) -> Any:
 def tables(measure: Name, rows: Any, columns: Any | None) -> tuple[Table, Table]:
     """Both sides, ready for products."""
     if not is_distance(measure):
-        first = Table(rows, rows, None, rows, rows)
-        return first, first if columns is None else Table(columns, columns, None, columns, columns)
+        first = Table(rows)
+        return first, first if columns is None else Table(columns)
     mean = ops.mean(rows if columns is None else columns, axis=0, keepdims=True)
-    first = _centred(rows, mean)
-    return first, first if columns is None else _centred(columns, mean)
+    first = _about(mean, rows)
+    return first, first if columns is None else _about(mean, columns)
 
 
-def _centred(vectors: Any, mean: Any) -> Table:
-    centred = vectors - mean
-    norms = ops.sum(ops.square(centred), axis=-1, keepdims=True)
-    ones = ops.ones_like(norms)
-    as_row = ops.concatenate([-2.0 * centred, norms, ones], axis=1)
-    as_column = ops.concatenate([centred, ones, norms], axis=1)
-    return Table(centred, vectors, norms[:, 0], as_row, as_column)
+def _about(mean: Any, vectors: Any) -> Table:
+    return Table(vectors, mean, ops.sum(ops.square(vectors - mean), axis=-1))
 
 
 def from_product(measure: Name, product: Any) -> Any:

@@ -85,9 +85,8 @@ def _gathered(
     """The sums of a stage, of all anchors."""
 
     def add(block: Block, carry: Any) -> Any:
-        product = _product(block)
-        compute = driver.compiled(_sums, loss, product)
-        of_rows, of_columns = compute(loss, index, product, *_sides(tiles, block, known))
+        compute = driver.compiled(_sums, loss, block.size())
+        of_rows, of_columns = compute(loss, index, *_sides(tiles, block, known))
         carry = _with(tiles, carry, block.at, of_rows)
         if block.columns_at is None:
             return carry
@@ -100,7 +99,7 @@ def _gathered(
         branches = [lambda carry: carry, lambda carry: add(block, carry)]
         return driver.switch(ops.cast(meet, "int32"), branches, carry)
 
-    zeros = ops.zeros_like(tiles.strips.table.vectors[..., 0])
+    zeros = ops.zeros_like(tiles.strips.table.exact[..., 0])
     return tuple(tiles.each(visit, tuple(ops.copy(zeros) for _ in range(stage.number))))
 
 
@@ -112,37 +111,34 @@ def _gradient(loss: Any, tiles: Tiles, factors: tuple[Any, ...]) -> Any:
     """The gradient of the sum of all anchors' costs, in strips."""
 
     def visit(block: Block, total: Any) -> Any:
-        product = _product(block)
-        compute = driver.compiled(_slopes, loss, product)
-        slope = compute(loss, product, *_sides(tiles, block, factors))
-        of_rows = driver.product(slope, block.columns.table.vectors)
+        both = block.columns_at is not None
+        compute = driver.compiled(_pulls, loss, block.size())
+        of_rows, *of_columns = compute(loss, *_sides(tiles, block, factors), both)
         total = tiles.add(total, block.at, of_rows)
-        if block.columns_at is None:
-            return total
-        of_columns = driver.product(ops.transpose(slope), block.rows.table.vectors)
-        return tiles.add(total, block.columns_at, of_columns)
+        return tiles.add(total, block.columns_at, of_columns[0]) if both else total
 
-    return tiles.each(visit, ops.zeros_like(tiles.strips.table.vectors))
-
-
-def _product(block: Block) -> Any:
-    return driver.product(block.rows.table.vectors, ops.transpose(block.columns.table.vectors))
+    return tiles.each(visit, ops.zeros_like(tiles.strips.table.exact))
 
 
 def _sides(tiles: Tiles, block: Block, known: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What is known of the anchors on either side of a tile, and what the pairs are."""
+    """What the pairs are, and what is known of the anchors on either side of a tile."""
     at = block.partners_at
     rows = tuple(tiles.take(each, block.at)[:, None] for each in known)
     columns = tuple(tiles.take(each, at)[None, :] for each in known)
-    return rows, columns, block.rows.weights, *engine.compared(block)
+    return block.anywhere(), rows, columns
+
+
+def _products(block: Block) -> Any:
+    return driver.product(block.rows.table.vectors, ops.transpose(block.columns.table.vectors))
 
 
 def _sums(
-    loss: Any, index: int, block: Any, rows: Any, columns: Any, weights: Any, *compared: Any
+    loss: Any, index: int, block: Block, rows: Any, columns: Any
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The sums of the anchors on both sides of a tile over the partners in it."""
-    row, entries = engine.row_of(None, *compared), loss.sums().stages[index].entries
-    of_rows, of_columns = entries(block, row, *rows), entries(block, row, *columns)
+    products, weights = _products(block), block.rows.weights
+    row, entries = engine.row_of(block), loss.sums().stages[index].entries
+    of_rows, of_columns = entries(products, row, *rows), entries(products, row, *columns)
     if weights is not None:
         of_rows = tuple(row.weighed(each) for each in of_rows)
         of_columns = tuple(weights[:, None] * each for each in of_columns)
@@ -152,9 +148,13 @@ def _sums(
     )
 
 
-def _slopes(loss: Any, block: Any, rows: Any, columns: Any, weights: Any, *compared: Any) -> Any:
-    """How both anchors of each pair pull at it."""
-    row = engine.row_of(None, *compared)
-    pair_slope = loss.sums().pair_slope
-    slope = pair_slope(block, row, *rows) + pair_slope(block, row, *columns)
-    return slope if weights is None else row.weighed(weights[:, None] * slope)
+def _pulls(loss: Any, block: Block, rows: Any, columns: Any, both: bool) -> tuple[Any, ...]:
+    """The gradient of a tile's rows; and that of its columns, if it is wanted."""
+    products, weights = _products(block), block.rows.weights
+    row, pair_slope = engine.row_of(block), loss.sums().pair_slope
+    slope = pair_slope(products, row, *rows) + pair_slope(products, row, *columns)
+    slope = slope if weights is None else row.weighed(weights[:, None] * slope)
+    of_rows = driver.product(slope, block.columns.table.vectors)
+    if not both:
+        return (of_rows,)
+    return of_rows, driver.product(ops.transpose(slope), block.rows.table.vectors)

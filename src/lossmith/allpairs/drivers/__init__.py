@@ -2,3 +2,9 @@
 
 The modules define the same functions; `core.backend` chooses one.
 """
+
+NO_SECOND_DERIVATIVES = (
+    "A loss over all pairs has no second derivatives: its gradient is computed along with its "
+    "value, not differentiated. Take the first derivatives only, or write the loss of a small "
+    "batch with plain operations."
+)

@@ -7,6 +7,7 @@ import jax
 from jax import lax
 from jax import numpy as jnp
 
+from lossmith.allpairs.drivers import NO_SECOND_DERIVATIVES
 from lossmith.allpairs.search import by_halving
 from lossmith.core import tracing
 
@@ -126,7 +127,7 @@ def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tu
     return value, extra, slope
 
 
-def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: Any, size: Any) -> Callable[..., Any]:
     """The function itself: it is part of a compiled loop already."""
     return function
 
@@ -155,13 +156,25 @@ def _value(loss: Any, vectors: Any, others: Any, tensors: Any) -> Any:
 
     def forward(vectors: Any, others: Any, tensors: Any) -> tuple[Any, Any]:
         pairs = others.with_vectors(vectors)
-        return with_tensors(tensors).evaluate_pairs(pairs, gradient=True)
+        result, gradients = with_tensors(tensors).evaluate_pairs(pairs, gradient=True)
+        return result, tuple(_once(each) for each in gradients)
 
     def backward(gradients: Any, upstream: Any) -> tuple[Any, None, None]:
         return tuple(upstream * each for each in gradients), None, None
 
     value.defvjp(forward, backward)
     return value(vectors, others, tensors)
+
+
+@jax.custom_jvp
+def _once(gradient: Any) -> Any:
+    """A gradient that refuses to be differentiated."""
+    return gradient
+
+
+@_once.defjvp
+def _(*_: Any) -> Any:
+    raise TypeError(NO_SECOND_DERIVATIVES)
 
 
 _compiled_value = jax.jit(_value, static_argnums=0)

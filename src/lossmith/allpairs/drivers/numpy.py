@@ -100,7 +100,7 @@ def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tu
     )
 
 
-def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: Any, size: Any) -> Callable[..., Any]:
     """The function itself."""
     return function
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lossmith.allpairs.drivers import NO_SECOND_DERIVATIVES
 from lossmith.allpairs.search import by_halving
 from lossmith.core import backend
 
@@ -134,7 +135,7 @@ def value_and_slope(formula: Callable[[Any], tuple[Any, Any]], block: Any) -> tu
     return value, extra, slope
 
 
-def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: Any, size: Any) -> Callable[..., Any]:
     """The function itself: it is part of the graph already."""
     return function
 
@@ -150,11 +151,21 @@ def differentiable(loss: Any, pairs: Any) -> Any:
 
         def backward(upstream: Any) -> Any:
             given = gradients if together else loss.evaluate_pairs(here, gradient=True)[1]
-            return [upstream * each for each in given]
+            return [upstream * _once(each) for each in given]
 
         return result, backward
 
     return value(*pairs.vectors())
+
+
+@tf.custom_gradient
+def _once(gradient: Any) -> Any:
+    """A gradient that refuses to be differentiated."""
+
+    def refuse(_: Any) -> Any:
+        raise TypeError(NO_SECOND_DERIVATIVES)
+
+    return gradient, refuse
 
 
 def enlist(loss: Any) -> None:

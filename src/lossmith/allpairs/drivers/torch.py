@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import itertools
+import math
 import os
 import threading
 import types
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lossmith.allpairs.drivers import NO_SECOND_DERIVATIVES
 from lossmith.allpairs.drivers.eager import loop as loop
 from lossmith.allpairs.drivers.eager import switch as switch
 from lossmith.allpairs.drivers.eager import take_rows as take_rows
@@ -149,9 +151,13 @@ def _differentiate_on(stream: Any, *args: Any) -> Any:
         return _differentiate(*args)
 
 
-def compiled(function: Callable[..., Any], owner: Any, block: Any) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: Any, size: Any) -> Callable[..., Any]:
     """The function compiled, inside a compiled step and where blocks are worth it."""
-    if not getattr(_state, "compiling", False) or block.numel() < _WORTH_COMPILING:
+    if (
+        torch.compiler.is_compiling()
+        or not getattr(_state, "compiling", False)
+        or math.prod(size) < _WORTH_COMPILING
+    ):
         return function
     return _compiled_for(owner, function)
 
@@ -199,13 +205,29 @@ class _WithGradient(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.save_for_backward(*output[1:])
-        ctx.mark_non_differentiable(*output[1:])
+        gradients = output[1:]
+        ctx.save_for_backward(*gradients, *inputs[2:])
+        ctx.mark_non_differentiable(*gradients)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
-        return None, None, *(upstream * each for each in ctx.saved_tensors)
+        number = len(ctx.saved_tensors) // 2
+        gradients, vectors = ctx.saved_tensors[:number], ctx.saved_tensors[number:]
+        if torch.is_grad_enabled():
+            gradients = _Once.apply(gradients, *vectors)
+        return None, None, *(upstream * each for each in gradients)
+
+
+class _Once(torch.autograd.Function):
+    """Gradients that refuse to be differentiated in the vectors that they were computed from."""
+
+    @staticmethod
+    def forward(ctx: Any, gradients: tuple[Tensor, ...], *_: Tensor) -> tuple[Tensor, ...]:
+        return tuple(each.view_as(each) for each in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise TypeError(NO_SECOND_DERIVATIVES)
 
 
 def enlist(loss: Any) -> int:
