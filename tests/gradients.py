@@ -85,8 +85,19 @@ def as_one_program(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled(function) if keras.backend.backend() == "jax" else function
 
 
+def forget_losses() -> None:
+    """Compile all pairs anew where a test has changed the engine's constants; only JAX keeps them.
+
+    The programs of single operations, which know no constants, stay.
+    """
+    if keras.backend.backend() == "jax":
+        from lossmith.allpairs.drivers import jax as driver
+
+        driver._compiled_value.clear_cache()
+
+
 def forget_compiled() -> None:
-    """Compile anew what a test has changed the constants of; only JAX keeps it."""
+    """Compile everything anew, also a step that holds a loss; only JAX keeps it."""
     if keras.backend.backend() == "jax":
         import jax
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from by_loops import check
 from contract import allpairs_oracles as oracles
-from gradients import double_precision, forget_compiled, value_and_gradient
+from gradients import double_precision, forget_losses, value_and_gradient
 from keras import ops
 
 import lossmith as ls
@@ -34,9 +34,9 @@ def by_rows() -> Iterator[None]:
     """No batch is large enough for tiles."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_FEWEST_ITEMS", 10**9)
-        forget_compiled()
+        forget_losses()
         yield
-    forget_compiled()
+    forget_losses()
 
 
 def batch(items: int = 8) -> np.ndarray:

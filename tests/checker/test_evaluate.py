@@ -50,6 +50,36 @@ def test_weights_go_through_keras() -> None:
     np.testing.assert_allclose(Evaluator(squared).reduced(Y, P, weight).scalar, wanted, rtol=1e-6)
 
 
+def of_two_columns(y_true, y_pred):
+    if y_pred.shape[-1] != 2:
+        raise ValueError("needs two columns")
+    return squared(y_true, y_pred)
+
+
+def test_a_loss_that_raises_on_some_inputs_is_compiled_for_others() -> None:
+    evaluator = Evaluator(of_two_columns)
+    assert not evaluator.reduced(Y, P).ran
+    assert evaluator.not_compilable is None
+    seen = evaluator.reduced(*(np.repeat(array, 2, axis=1) for array in (Y, P)))
+    np.testing.assert_allclose(seen.value, np.mean((Y - P) ** 2), rtol=1e-6)
+
+
+def signed(y_true, y_pred):
+    """Its branch depends on a value, which no trace knows; it runs eagerly."""
+    if y_pred.shape[-1] != 2:
+        raise ValueError("needs two columns")
+    try:
+        return squared(y_true, y_pred) if y_pred[0, 0] > 0 else squared(y_true, -y_pred)
+    except TypeError as error:
+        raise RuntimeError("cannot branch") from error
+
+
+def test_a_loss_that_cannot_be_traced_is_run_to_see_whether_it_runs() -> None:
+    evaluator = Evaluator(signed)
+    assert not evaluator.runs(Y, P).ran
+    assert evaluator.runs(*(np.repeat(array, 2, axis=1) for array in (Y, P))).ran
+
+
 def test_an_error_is_an_observation() -> None:
     def broken(y_true, y_pred):
         raise KeyError("nothing here")

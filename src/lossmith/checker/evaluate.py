@@ -117,6 +117,8 @@ class Evaluator:
         self.backend: str = keras.backend.backend()
         self.loss = as_keras_loss(loss) if entry == "compile" or isinstance(loss, str) else loss
         self.not_compilable: str | None = None
+        self.runs_with: dict[str, bool] = {}
+        """Whether the loss runs with the inputs of a kind, for the kinds that were tried."""
         self._programs: dict[tuple[str, bool], Program] = {}
         self._first: Any = None
         self._calls: Counter[Any] = Counter()
@@ -207,7 +209,12 @@ class Evaluator:
         arrays = (y_true, y_pred) if weight is None else (y_true, y_pred, weight)
         function = self._reduced if weight is None else self._weighted
         with _quiet():
-            return attempt(partial(_trace, function, arrays))
+            try:
+                return _trace(function, arrays)
+            except Exception as error:
+                if not _is_of_tracing(error):
+                    return failed(error)
+        return self.reduced(y_true, y_pred, weight)
 
     def overwritten(self, y_true: Any, y_pred: Any) -> str:
         """Which of its arguments a loss writes into, by name; only PyTorch lets it."""
@@ -275,12 +282,18 @@ class Evaluator:
         self._calls[shapes] += 1
         self._first = self._first or shapes
         with _quiet():
-            if self._should_compile(shapes):
-                try:
-                    return _observe(self._program(shapes, function), arrays)
-                except Exception as error:  # it may still run eagerly
-                    self.not_compilable = failed(error).error
-            return attempt(lambda: _observe(with_gradient(self.backend, function), arrays))
+            if not self._should_compile(shapes):
+                return self._eagerly(function, arrays)
+            try:
+                return _observe(self._program(shapes, function), arrays)
+            except Exception as error:
+                seen = self._eagerly(function, arrays)
+                # What raises both ways does not fit these inputs, and may compile for others.
+                self.not_compilable = failed(error).error if seen.ran else None
+                return seen
+
+    def _eagerly(self, function: Any, arrays: tuple[Any, ...]) -> Observation:
+        return attempt(lambda: _observe(with_gradient(self.backend, function), arrays))
 
     def _should_compile(self, shapes: Any) -> bool:
         if self.not_compilable is not None or self.backend == "torch" or shapes[0] == "masked":
@@ -315,6 +328,16 @@ def _trace(function: Callable[..., Any], arrays: tuple[Any, ...]) -> Observation
 
     jax.eval_shape(function, *(_tensor(array) for array in arrays))
     return Observation(np.full((), np.nan), None)
+
+
+def _is_of_tracing(error: BaseException | None) -> bool:
+    """Whether JAX raised for a value that no trace knows, be it inside another error."""
+    import jax
+
+    if error is None:
+        return False
+    of_jax = (jax.errors.JAXTypeError, jax.errors.JAXIndexError)
+    return isinstance(error, of_jax) or _is_of_tracing(error.__cause__ or error.__context__)
 
 
 @contextlib.contextmanager

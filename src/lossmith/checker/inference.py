@@ -360,7 +360,7 @@ def _size_that_runs(evaluator: Evaluator, kind: Target, settings: Settings) -> i
         y, p = (
             np.resize(array, (size, *array.shape[1:])) for array in (problem.y_true, problem.y_pred)
         )
-        if evaluator.reduced(y, p).ran:
+        if evaluator.runs(y, p).ran:
             return size
     return 0
 
@@ -379,5 +379,8 @@ def _one_size_only(
 
 
 def _runs(evaluator: Evaluator, kind: Target, settings: Settings) -> bool:
-    problem = build(kind, settings.seed)
-    return evaluator.reduced(problem.y_true, problem.y_pred).ran
+    found = evaluator.runs_with
+    if kind not in found:
+        problem = build(kind, settings.seed)
+        found[kind] = evaluator.runs(problem.y_true, problem.y_pred).ran
+    return found[kind]

@@ -18,7 +18,7 @@ def array(values: Any) -> np.ndarray:
 def value(loss: Any, y_true: Any, y_pred: Any) -> float:
     """The mean of what the loss returns for one batch."""
     inputs = [keras.ops.convert_to_tensor(array(item)) for item in (y_true, y_pred)]
-    return float(np.mean(keras.ops.convert_to_numpy(_call(loss)(*inputs))))
+    return float(np.mean(keras.ops.convert_to_numpy(_as_one_program(_call(loss))(*inputs))))
 
 
 def gradient(loss: Any, y_true: Any, y_pred: Any) -> np.ndarray:
@@ -36,10 +36,29 @@ def _call(loss: Any) -> Callable[[Any, Any], Any]:
     return loss.call if isinstance(loss, keras.losses.Loss) else loss
 
 
+def _as_one_program(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function compiled on JAX, whose eager calls compile each operation by itself.
+
+    It is traced anew at every call, as its mistake may be to change from one to the next; where it
+    cannot be traced, it is run as it is.
+    """
+    if keras.backend.backend() != "jax":
+        return function
+    import jax
+
+    def call(*tensors: Any) -> Any:
+        try:
+            return jax.jit(lambda *traced: function(*traced))(*tensors)
+        except Exception:
+            return function(*tensors)
+
+    return call
+
+
 def _with_jax(function: Any, point: np.ndarray) -> np.ndarray:
     import jax
 
-    return np.asarray(jax.grad(function)(jax.numpy.asarray(point)))
+    return np.asarray(_as_one_program(jax.grad(function))(jax.numpy.asarray(point)))
 
 
 def _with_tensorflow(function: Any, point: np.ndarray) -> np.ndarray:
