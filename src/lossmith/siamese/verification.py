@@ -98,7 +98,7 @@ class VerificationScores:
     1.0
     """
 
-    _CHUNK = 2**17
+    _CHUNK = 2**15
     # The narrowest bin is 2**-100: scaled to bins, float32 distances neither over- nor underflow.
     _SMALLEST_EXPONENT = -100
 
@@ -135,11 +135,12 @@ class VerificationScores:
             return
         self._widen(self._exponent_for(float(checked_distances.max())))
         scale = checked_distances.dtype.type(2.0**-self._exponent)
+        counts = self._counts.reshape(-1)
         for start in range(0, len(is_same), self._CHUNK):
             chunk = slice(start, start + self._CHUNK)
             slot = (checked_distances[chunk] * scale).astype(np.intp)
             slot += is_same[chunk] * np.intp(self.bins)
-            self._counts += np.bincount(slot, minlength=2 * self.bins).reshape(2, self.bins)
+            np.add.at(counts, slot, 1)
 
     def merge(self, other: "VerificationScores") -> None:
         """Adds the counts of `other`, such as those of another process, which stays as it is.
