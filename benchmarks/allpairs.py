@@ -10,10 +10,9 @@ own, and each peak of memory in another one. Values are compared before anything
 """
 
 import argparse
-import ctypes
-import gc
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -43,8 +42,10 @@ MODES = {
 }
 PEERS = ("PML", "ST")
 OTHERS = ("dense", *PEERS)
-_FORGET_THE_PEAK = "5"
-"""What Linux' clear_refs takes for that."""
+NO_PAIRS = "no pairs"
+SMALL = 2048
+"""The batch whose peak of memory stands for what does not grow with the batch: one that is visited
+by the same program as larger ones, as compiling it takes memory too."""
 
 
 def main() -> None:
@@ -120,35 +121,26 @@ def _call(backend: str, arguments: list[str]) -> str:
 
 
 def _memory(backend: str, group: dict[str, Any]) -> dict[str, float]:
-    """MiB that a step of each case needs beside its inputs, each in a process of its own."""
+    """MiB by which the peak of a process grows from a small batch to this one.
 
-    def peak(case: str) -> float:
-        output = _call(backend, ["--peak", group["loss"], case, str(group["batch"])])
-        return float(output.split()[-1])
+    Beside what it grows by for a loss of no pairs: the inputs and the gradient.
+    """
 
-    return {case: peak(case) for case in group["rounds"] if case.endswith("lossmith")}
+    def growth(loss: str, case: str) -> float:
+        sizes = (str(group["batch"]), str(SMALL))
+        large, small = (float(_call(backend, ["--peak", loss, case, each])) for each in sizes)
+        return large - small
+
+    cases = [case for case in group["rounds"] if case.endswith("lossmith")]
+    return {case: growth(group["loss"], case) - growth(NO_PAIRS, case) for case in cases}
 
 
 def _peak(loss: str, case: str, batch: str) -> float:
-    """How far a step raises the resident memory above what it was before, in MiB.
-
-    The gradient counts; inputs and compiled code, which are there before, do not.
-    """
     step = _cases(loss, int(batch))[case]
-    for _ in range(2):
+    for _ in range(3):
         step()
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text(_FORGET_THE_PEAK, encoding="ascii")
-    before = _resident("VmRSS")
-    step()
-    return _resident("VmHWM") - before
-
-
-def _resident(which: str) -> float:
-    """Linux's account of this process, in MiB."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return float(status.split(which + ":")[1].split()[0]) / 2**10
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _run_here(options: argparse.Namespace, out: Path) -> None:
@@ -200,7 +192,7 @@ def _cases(name: str, size: int) -> dict[str, Any]:
         for mode, step in _steps.steps(formula, *batch).items()
         if mode in MODES[backend]
     }
-    if backend == "torch" and size <= _pair_peers.LARGEST[loss] and loss == name:
+    if backend == "torch" and size <= _pair_peers.LARGEST.get(loss, 0) and loss == name:
         for whose, formula in _pair_peers.peers(loss).items():
             cases[f"eager: {whose}"] = _steps.steps(formula, *batch)["eager"]
     return cases

@@ -136,17 +136,21 @@ class Tiles:
     def __init__(self, driver: Any, items: Items, edge: int) -> None:
         """Cut the pairs of a batch with itself into tiles of an edge."""
         self._driver, self._edge = driver, edge
-        self._count = items.table.exact.shape[0]
-        self._number = -(-self._count // edge)
-        self.strips = items.filled(self._number * edge - self._count).map(self.cut)
+        self.count = items.table.exact.shape[0]
+        self._number = -(-self.count // edge)
+        self.strips = items.filled(self._number * edge - self.count).map(self.cut)
 
     def cut(self, array: Any) -> Any:
         """What every item has, in strips."""
         return ops.reshape(array, (self._number, self._edge, *array.shape[1:]))
 
+    def flat(self, strips: Any) -> Any:
+        """The strips one after the other, with what they are filled with."""
+        return ops.reshape(strips, (-1, *strips.shape[2:]))
+
     def joined(self, strips: Any) -> Any:
         """What the items have, `(n, ...)`."""
-        return ops.reshape(strips, (-1, *strips.shape[2:]))[: self._count]
+        return self.flat(strips)[: self.count]
 
     def each(self, visit: Visit, carry: Any) -> Any:
         """`carry = visit(block, carry)` for every block."""

@@ -234,6 +234,11 @@ def finished(value: Any, count: Any, loss: Any) -> Any:
     return divide_or_zero(value, count) if loss.averaged else value
 
 
+def finished_gradient(gradient: Any, count: Any, loss: Any) -> Any:
+    """The gradient of a sum, as `finished` divides the sum; with one copy of it at most."""
+    return gradient * divide_or_zero(1.0, count) if loss.averaged else gradient
+
+
 def _value(visits: Visits) -> Any:
     zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
 
@@ -250,7 +255,7 @@ def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
     value, count, gradients = (
         _of_tiles(visits, cut) if isinstance(cut, Tiles) else _of_rows(visits, cut)
     )
-    gradients = tuple(finished(each, count, loss) for each in gradients)
+    gradients = tuple(finished_gradient(each, count, loss) for each in gradients)
     return finished(value, count, loss), gradients
 
 

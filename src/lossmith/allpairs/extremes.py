@@ -41,20 +41,19 @@ def of_hardest_triplets(
         by_rows: computes the same where a chosen pair is so near that another may be nearer.
     """
     tiles = engine.tiles_of(loss, pairs)
-    positive, negative = (Chosen(*map(tiles.joined, each)) for each in _hardest(loss, tiles))
-    items = pairs.rows
-    norms = tiles.joined(tiles.strips.table.norms)
+    positive, negative = _hardest(loss, tiles)
+    norms, weights = tiles.strips.table.norms, tiles.strips.weights
     exist = ops.logical_and(_exists(positive), _exists(negative))
     near = [
-        ops.abs(each.score) <= measures.NEAR * (norms + ops.take(norms, each.index))
+        ops.abs(each.score) <= measures.NEAR * (norms + ops.take(tiles.flat(norms), each.index))
         for each in (positive, negative)
     ]
     some = ops.any(ops.logical_and(exist, ops.logical_or(*near)))
 
     def chosen(_: Any) -> Any:
-        counts = ops.cast(exist, items.vectors.dtype)
-        counts = counts if items.weights is None else items.weights * counts
-        return _triplets(loss, items.vectors, positive.index, negative.index, counts, gradient)
+        counts = ops.cast(exist, norms.dtype)
+        counts = counts if weights is None else weights * counts
+        return _triplets(loss, tiles, positive.index, negative.index, counts, gradient)
 
     def all_pairs(_: Any) -> Any:
         value, gradients = by_rows()
@@ -72,20 +71,33 @@ def _exists(chosen: Chosen) -> Any:
 
 
 def _triplets(
-    loss: Any, vectors: Any, positive: Any, negative: Any, counts: Any, gradient: bool
+    loss: Any, tiles: Tiles, positive: Any, negative: Any, counts: Any, gradient: bool
 ) -> tuple[Any, ...]:
-    steps = [vectors - ops.take(vectors, each, axis=0) for each in (positive, negative)]
-    near, far = (measures.exact(loss.measure, each) for each in steps)
-    excess = near - far + loss.margin
-    count = ops.sum(counts)
-    value = engine.finished(ops.sum(counts * hinge(excess)), count, loss)
-    if not gradient:
-        return (value,)
-    active = engine.finished(counts * ops.cast(excess > 0, counts.dtype), count, loss)
-    pulls = [measures.pull(loss.measure, active, each)[:, None] for each in (near, far)]
-    attraction, repulsion = (pull * step for pull, step in zip(pulls, steps, strict=True))
-    total = driver.scatter_rows(attraction - repulsion, positive, -attraction)
-    return value, driver.scatter_rows(total, negative, repulsion)
+    """Value and gradient of a triplet for each anchor, a strip of anchors at a time."""
+    vectors, count = tiles.strips.table.exact, ops.sum(counts)
+    items = tiles.flat(vectors)
+
+    def visit(i: Any, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        own, share = tiles.take(vectors, i), tiles.take(counts, i)
+        partners = [tiles.take(each, i) for each in (positive, negative)]
+        steps = [own - ops.take(items, each, axis=0) for each in partners]
+        near, far = (measures.exact(loss.measure, each) for each in steps)
+        excess = near - far + loss.margin
+        value, *total = carry
+        value = value + ops.sum(share * hinge(excess))
+        if not gradient:
+            return (value,)
+        active = engine.finished(share * ops.cast(excess > 0, share.dtype), count, loss)
+        pulls = [measures.pull(loss.measure, active, each)[:, None] for each in (near, far)]
+        attraction, repulsion = (pull * step for pull, step in zip(pulls, steps, strict=True))
+        place = ops.arange(len(own), dtype="int32")
+        gathered = driver.add_rows(total[0], i * len(own), place, attraction - repulsion)
+        gathered = driver.scatter_rows(gathered, partners[0], -attraction)
+        return value, driver.scatter_rows(gathered, partners[1], repulsion)
+
+    start = (ops.zeros((), dtype=counts.dtype), *([ops.zeros_like(items)] if gradient else []))
+    value, *total = driver.loop(len(vectors), visit, start)
+    return engine.finished(value, count, loss), *(each[: tiles.count] for each in total)
 
 
 def _hardest(loss: Any, tiles: Tiles) -> tuple[Chosen, Chosen]:

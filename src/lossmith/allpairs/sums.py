@@ -66,7 +66,8 @@ def evaluate_sums(
     value = engine.finished(value, count, loss)
     if not gradient:
         return value, ()
-    total = engine.finished(tiles.joined(_gradient(loss, tiles, factors)), count, loss)
+    total = tiles.joined(_gradient(loss, tiles, factors))
+    total = engine.finished_gradient(total, count, loss)
     return value, (total if order is None else ops.take(total, ops.argsort(order), axis=0),)
 
 

@@ -181,7 +181,8 @@ def differentiable(loss: Any, pairs: Any) -> Any:
         return _operator(vectors[0], columns, *pairs.data(), loss.number, gradient)[0]
     if not gradient:
         return _evaluated(loss, pairs, gradient=False)[0]
-    return _WithGradient.apply(loss, pairs, *vectors)[0]
+    # Saved for backward, an empty copy tells what a gradient depends on and keeps no memory.
+    return _WithGradient.apply(loss, pairs, *vectors, *(each[:0].clone() for each in vectors))[0]
 
 
 def _evaluated(loss: Any, pairs: Any, gradient: bool) -> Any:
@@ -198,7 +199,8 @@ def _outside_of_the_graph(loss: Any, pairs: Any) -> Any:
 
 class _WithGradient(torch.autograd.Function):
     @staticmethod
-    def forward(loss: Any, pairs: Any, *vectors: Tensor) -> tuple[Tensor, ...]:
+    def forward(loss: Any, pairs: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        vectors = tensors[: len(tensors) // 2]
         with torch.no_grad():
             value, gradients = _evaluated(loss, pairs.with_vectors(vectors), gradient=True)
         return value, *gradients
@@ -206,20 +208,20 @@ class _WithGradient(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         gradients = output[1:]
-        ctx.save_for_backward(*gradients, *inputs[2:])
+        ctx.save_for_backward(*gradients, *inputs[-len(gradients) :])
         ctx.mark_non_differentiable(*gradients)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
         number = len(ctx.saved_tensors) // 2
-        gradients, vectors = ctx.saved_tensors[:number], ctx.saved_tensors[number:]
+        gradients, sources = ctx.saved_tensors[:number], ctx.saved_tensors[number:]
         if torch.is_grad_enabled():
-            gradients = _Once.apply(gradients, *vectors)
-        return None, None, *(upstream * each for each in gradients)
+            gradients = _Once.apply(gradients, *sources)
+        return None, None, *(upstream * each for each in gradients), *([None] * number)
 
 
 class _Once(torch.autograd.Function):
-    """Gradients that refuse to be differentiated in the vectors that they were computed from."""
+    """Gradients that refuse to be differentiated in what they were computed from."""
 
     @staticmethod
     def forward(ctx: Any, gradients: tuple[Tensor, ...], *_: Tensor) -> tuple[Tensor, ...]:
