@@ -140,6 +140,10 @@ class Tiles:
         self._number = -(-self.count // edge)
         self.strips = items.filled(self._number * edge - self.count).map(self.cut)
 
+    def finer(self, edge: int) -> "Tiles":
+        """The same pairs in smaller tiles, of an edge that divides this one."""
+        return Tiles(self._driver, self.strips.map(self.flat), edge)
+
     def cut(self, array: Any) -> Any:
         """What every item has, in strips."""
         return ops.reshape(array, (self._number, self._edge, *array.shape[1:]))

@@ -46,7 +46,7 @@ class Visits:
         self.cut = _tiles(self.rows) if tiled else self._rows()
 
     def _rows(self) -> Rows:
-        entries = _ENTRIES * 2 if at_least(self.partners, _LARGE) else _ENTRIES
+        entries = _ENTRIES * 2 if is_large(self.partners) else _ENTRIES
         size = self.count
         if not self.at_once:
             size = largest(_FEWEST_ROWS, entries // largest(self.partners, 1))
@@ -130,8 +130,12 @@ def tiles_of(loss: Any, pairs: Pairs) -> Tiles:
 
 
 def _tiles(items: Items) -> Tiles:
-    large = at_least(ops.shape(items.table.exact)[0], _LARGE)
-    return Tiles(driver, items, driver.EDGES[large])
+    return Tiles(driver, items, driver.EDGES[is_large(ops.shape(items.table.exact)[0])])
+
+
+def is_large(number: Any) -> bool:
+    """Whether a batch is known to have as many items as larger blocks and tiles are for."""
+    return at_least(number, _LARGE)
 
 
 def _items(measure: measures.Name, pairs: Pairs) -> tuple[Items, Items]:

@@ -58,7 +58,8 @@ def evaluate_sums(
     tiles = engine.tiles_of(loss, Pairs(rows))
     sums: tuple[Any, ...] = ()
     for index, stage in enumerate(parts.stages):
-        sums = (*sums, *_gathered(loss, tiles, stage, index, sums))
+        gather = _gathered if order is None or not stage.of_positives else _gathered_near_diagonal
+        sums = (*sums, *gather(loss, tiles, stage, index, sums))
     values, counts, factors = parts.cost(*sums)
     weights = tiles.strips.weights
     weights = ops.ones_like(values) if weights is None else weights
@@ -78,6 +79,16 @@ def _order(items: Side) -> Any:
 
 def _reordered(items: Side, order: Any) -> Side:
     return Side(*(None if each is None else ops.take(each, order, axis=0) for each in items))
+
+
+def _gathered_near_diagonal(
+    loss: Any, tiles: Tiles, stage: Stage, index: int, known: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """The sums of a stage of positives, which lie near the diagonal and meet in few small tiles."""
+    fine = tiles.finer(driver.EDGES_OF_POSITIVES[engine.is_large(tiles.count)])
+    known = tuple(fine.cut(tiles.flat(each)) for each in known)
+    found = _gathered(loss, fine, stage, index, known)
+    return tuple(tiles.cut(fine.flat(each)) for each in found)
 
 
 def _gathered(

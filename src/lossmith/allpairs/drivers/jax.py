@@ -15,6 +15,8 @@ _FEW_BOUNDS = 128
 _TOGETHER = 8
 EDGES = (512, 1024)
 """Of square tiles, of batches of less than 4096 items and of larger ones."""
+EDGES_OF_POSITIVES = (512, 128)
+"""Of tiles of which only those near the diagonal are looked into; they divide the others."""
 
 
 def product(a: Any, b: Any) -> Any:

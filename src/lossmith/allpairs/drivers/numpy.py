@@ -12,6 +12,8 @@ from lossmith.allpairs.search import by_halving
 
 EDGES = (512, 1024)
 """Of square tiles, of batches of less than 4096 items and of larger ones."""
+EDGES_OF_POSITIVES = (512, 128)
+"""Of tiles of which only those near the diagonal are looked into; they divide the others."""
 
 
 def product(a: Any, b: Any) -> Any:

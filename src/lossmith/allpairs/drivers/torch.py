@@ -29,6 +29,8 @@ _numbers = itertools.count()
 _state = threading.local()
 EDGES = (512, 512)
 """Of square tiles, of batches of less than 4096 items and of larger ones."""
+EDGES_OF_POSITIVES = (512, 512)
+"""Of tiles of which only those near the diagonal are looked into; they divide the others."""
 
 
 def product(a: Any, b: Any) -> Any:
