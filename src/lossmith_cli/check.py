@@ -79,6 +79,14 @@ def check(
         int | None,
         typer.Option(help="The pair label that means the same.", rich_help_panel=_KNOWN),
     ] = None,
+    domain: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="The lowest and highest target of a regression; --domain 0 inf is open above.",
+            rich_help_panel=_KNOWN,
+        ),
+    ] = None,
     redescending: Annotated[
         bool,
         typer.Option("--redescending", help="Outliers get no gradient.", rich_help_panel=_KNOWN),
@@ -120,7 +128,7 @@ def check(
 
         lossmith check my_losses.py --format sarif > findings.sarif
     """
-    _refuse_bad_arguments(output, curves, target, family, same, backend,
+    _refuse_bad_arguments(output, curves, target, family, same, domain, backend,
                           [*(select or ()), *(ignore or ())])  # fmt: skip
     with start_up():
         from lossmith.checker.reporters import reporter, text
@@ -135,6 +143,7 @@ def check(
         "entry": "direct" if direct else "compile",
         "family": family,
         "same": same,
+        "domain": domain,
         "redescending": redescending,
         "adversarial": adversarial,
         "stochastic": stochastic,
@@ -225,6 +234,7 @@ def _refuse_bad_arguments(
     target: str | None,
     family: str | None,
     same: int | None,
+    domain: tuple[float, float] | None,
     backends: Sequence[str] | None,
     codes: Sequence[str],
 ) -> None:
@@ -240,6 +250,11 @@ def _refuse_bad_arguments(
         _refuse_unknown("--family", [family.lower()] if family else [], FAMILIES)
         _refuse_unknown("--same", [] if same is None else [str(same)], ("0", "1"))
         _refuse_unknown("--backend", backends or [], installed_backends())
+        if domain is not None and not domain[0] < domain[1]:
+            raise ValueError(
+                f"--domain needs a lower and a higher number, such as --domain 0 inf; got "
+                f"{domain[0]:g} {domain[1]:g}."
+            )
         rules.validate(codes)
         if curves and output != "text":
             raise ValueError(f"--curves needs --format text; got {output}.")

@@ -26,6 +26,10 @@ from lossmith.checker.settings import Settings
         ({"y_true": ["a"], "y_pred": [1.0]}, "numbers"),
         ({"family": "hubber"}, "huber"),
         ({"domain": (1.0, 0.0)}, "lowest"),
+        ({"domain": (None, float("nan"))}, "lowest"),
+        ({"domain": 5.0}, "lowest"),
+        ({"domain": (0, 1, 2)}, "lowest"),
+        ({"domain": ("low", 1)}, "lowest"),
         ({"time_limit": 0.0}, "greater than 0"),
         ({"ignore": ("LSM9999",)}, "LSM9999"),
     ],
@@ -33,6 +37,24 @@ from lossmith.checker.settings import Settings
 def test_bad_options_are_refused_before_anything_runs(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ls.check("mse", **options)
+
+
+@pytest.mark.parametrize(
+    ("domain", "wanted"),
+    [((0, None), (0.0, math.inf)), ((None, 1), (-math.inf, 1.0)), ((0, 1), (0.0, 1.0))],
+)
+def test_a_domain_is_open_where_none_is_given(
+    domain: Any, wanted: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Settings] = []
+
+    def probed(loss: Any, settings: Settings, backends: Any) -> tuple[str, Probed]:
+        asked.append(settings)
+        return "loss", Probed({})
+
+    monkeypatch.setattr(api, "_probed", probed)
+    ls.check("mse", target="regression", domain=domain)
+    assert [settings.domain for settings in asked] == [wanted]
 
 
 def found_on(backend: str, severity: Any = None) -> Any:

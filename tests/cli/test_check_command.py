@@ -1,5 +1,6 @@
 import doctest
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def test_options_reach_the_check(asked: list[dict[str, Any]]) -> None:
     run(
         "two_losses.py:squared", "--target", "pair", "--same", 0, "--select", "LSM3",
         "--ignore", "LSM309", "--ignore", "LSM4", "--time-limit", 5, "--direct", "--batchwise",
-        "--family", "huber", "--redescending",
+        "--family", "huber", "--redescending", "--domain", "-1.5", "inf",
     )  # fmt: skip
     (call,) = asked
     assert call == {
@@ -130,6 +131,7 @@ def test_options_reach_the_check(asked: list[dict[str, Any]]) -> None:
         "entry": "direct",
         "family": "huber",
         "same": 0,
+        "domain": (-1.5, math.inf),
         "redescending": True,
         "adversarial": False,
         "stochastic": False,
@@ -158,6 +160,17 @@ def test_a_wrong_option_is_told_without_a_traceback(
     assert asked == []
     assert advice in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.usefixtures("losses")
+@pytest.mark.parametrize("domain", [("1", "0"), ("0", "nan"), ("low", "high"), ("0:1",)])
+def test_a_domain_that_is_none_is_told(
+    domain: tuple[str, ...], asked: list[dict[str, Any]]
+) -> None:
+    result = run("two_losses.py:squared", "--domain", *domain)
+    assert result.exit_code == 2
+    assert asked == []
+    assert "domain" in result.stderr
 
 
 def test_a_rule_is_explained_without_a_loss() -> None:

@@ -13,7 +13,7 @@ from lossmith.checker.context import close
 from lossmith.checker.inspection import settle
 from lossmith.checker.processes import Probed, fastest, probe_backends, probe_here
 from lossmith.checker.report import BackendResult, Card, Evidence, Finding, Report
-from lossmith.checker.settings import FAMILIES, TARGETS, Entry, Settings, Target
+from lossmith.checker.settings import FAMILIES, TARGETS, Entry, Settings, Target, interval
 from lossmith.checker.subject import describe, name_of
 from lossmith.checker.transport import NotTransportableError
 from lossmith.core.backend import installed_backends
@@ -32,7 +32,7 @@ def check(
     adversarial: bool = False,
     stochastic: bool = False,
     batchwise: bool | None = None,
-    domain: tuple[float, float] | None = None,
+    domain: tuple[float | None, float | None] | None = None,
     backends: Sequence[str] | None = None,
     entry: Entry = "compile",
     select: Iterable[str] = (),
@@ -60,7 +60,8 @@ def check(
         adversarial: the loss has no floor on purpose.
         stochastic: two calls may differ on purpose.
         batchwise: the loss is a property of the whole batch on purpose.
-        domain: the lowest and highest target of a regression, `(0, math.inf)` for example.
+        domain: the lowest and highest target of a regression; `None` or an infinity where it is
+            open, `(0, None)` for example.
         backends: the backends to probe; all installed ones if not given.
         entry: `"compile"` if the loss is given to `compile`, `"direct"` if it is called.
         select: codes, or their beginnings, to report; all if empty.
@@ -73,7 +74,8 @@ def check(
         The report; `report.ok` is false if there is an error that is not waived.
 
     Raises:
-        ValueError: for an unknown target, family, backend, label or code, or a batch that is none.
+        ValueError: for an unknown target, family, backend, label or code, or a batch or a domain
+            that is none.
         lossmith.checker.subject.SubjectError: if the loss cannot be found or is none.
         lossmith.checker.factories.NestedCheckError: where the check of a loss calls the function
             that the loss was made in, to make it again, and that function checks it.
@@ -83,7 +85,7 @@ def check(
     settings = Settings(
         target=target, y_true=y_true, y_pred=y_pred, family=family, same=same,
         redescending=redescending, adversarial=adversarial, stochastic=stochastic,
-        batchwise=batchwise, domain=domain, entry=entry, time_limit=time_limit, seed=seed,
+        batchwise=batchwise, domain=interval(domain), entry=entry, time_limit=time_limit, seed=seed,
     )  # fmt: skip
     chosen = tuple(backends) if backends else tuple(installed_backends())
     codes = (*select, *ignore, *(waive or {}))
@@ -123,8 +125,6 @@ def _validate(settings: Settings, backends: Sequence[str], codes: Iterable[str])
         _validate_batch(np.asarray(settings.y_true), np.asarray(settings.y_pred))
     if settings.family is not None and settings.family.lower() not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}; got {settings.family!r}.")
-    if settings.domain is not None and not settings.domain[0] < settings.domain[1]:
-        raise ValueError(f"domain must be (lowest, highest); got {settings.domain!r}.")
     if not settings.time_limit > 0:
         raise ValueError(f"time_limit must be greater than 0; got {settings.time_limit!r}.")
     missing = [name for name in backends if name not in installed_backends()]
