@@ -143,6 +143,16 @@ def test_json_holds_everything_and_is_strict() -> None:
     assert entry["location"]["line"] == 7
 
 
+def test_json_tells_the_severity_of_a_finding_from_that_of_its_rule() -> None:
+    lowered = rules.finding(rules.GRADIENT_NOT_FINITE, "Rarely.", severity="warning")
+    (entry,) = json.loads(render("json", lowered))["reports"]
+    (found,) = entry["findings"]
+    assert found["severity"] == "warning"
+    assert found["rule"]["default_severity"] == "error"
+    assert "severity" not in found["rule"]
+    assert Finding.from_dict(found) == lowered
+
+
 def test_sarif_points_to_rules_and_lines() -> None:
     document = json.loads(render("sarif", NOT_FINITE, SCALAR, WAIVED))
     assert document["version"] == "2.1.0"

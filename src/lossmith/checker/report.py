@@ -46,11 +46,14 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Rule:
-    """A property that a loss must have, with a stable code such as `LSM101`."""
+    """A property that a loss must have, with a stable code such as `LSM101`.
+
+    A finding of it may be of another severity than `default_severity`.
+    """
 
     code: str
     name: str
-    severity: Severity
+    default_severity: Severity
     summary: str
 
 
@@ -251,7 +254,7 @@ class Report:
         doubtful = (
             finding
             for finding in self.findings
-            if (finding.severity, finding.rule.severity) == ("warning", "error")
+            if (finding.severity, finding.rule.default_severity) == ("warning", "error")
             and finding.rule.code.startswith(_OF_THE_KIND)
             and finding.waived is None
         )
