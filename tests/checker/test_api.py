@@ -74,6 +74,13 @@ def test_what_several_backends_show_is_one_finding_of_the_worst_severity() -> No
     assert not report.ok
 
 
+def test_the_report_knows_whether_a_batch_was_given() -> None:
+    probed = Probed({"jax": BackendResult("jax", "regression", target_inferred=True)})
+    batch = np.ones((2, 1), "float32")
+    assert api._joined("loss", probed, Settings(y_true=batch, y_pred=batch)).batch_given
+    assert not api._joined("loss", probed, Settings()).batch_given
+
+
 def seen(backend: str, value: float, gradient: Any = None) -> BackendResult:
     return BackendResult(backend, probe_values={"random": {"value": value, "gradient": gradient}})
 

@@ -181,6 +181,7 @@ def _joined(name: str, probed: Probed, settings: Settings) -> Report:
         target=first.target if first else settings.target or "unknown",
         target_inferred=first.target_inferred if first else False,
         target_weak=first.target_weak if first else False,
+        batch_given=settings.y_true is not None,
         findings=tuple(settle(_merged(findings))),
         card=first.card if first else Card(),
         backends_seen=tuple(results),
