@@ -195,6 +195,30 @@ def test_the_report_goes_to_the_output_in_the_format_asked_for() -> None:
     assert document["reports"][0]["findings"][0]["rule"]["code"] == "LSM201"
 
 
+def test_each_report_is_printed_before_the_next_loss_is_checked(
+    losses: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed: list[str] = []
+
+    def answer(subject: Any, **options: Any) -> Report:
+        printed.append(capsys.readouterr().out)
+        return Report(subject.name, "regression")
+
+    monkeypatch.setattr(api, "check", answer)
+    app(["check", f"{losses}:squared", f"{losses}:absolute"], standalone_mode=False)
+    assert printed[0] == ""
+    assert printed[1].startswith("two_losses.py:squared  regression")
+
+
+def test_progress_is_told_where_several_losses_are_checked(
+    losses: Path, asked: list[dict[str, Any]]
+) -> None:
+    result = run(losses)
+    assert "Checked 1 of 2: two_losses.py:squared, ok." in result.stderr
+    assert "Checked 2 of 2: two_losses.py:absolute, failed." in result.stderr
+    assert "Checked" not in run(f"{losses}:squared").stderr
+
+
 @pytest.mark.usefixtures("asked")
 def test_a_file_without_losses_is_told(losses: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "find_losses", lambda subject, settings: [])
