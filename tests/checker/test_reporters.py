@@ -182,6 +182,11 @@ def test_the_advice_on_several_losses_names_one_of_them() -> None:
     assert shown.endswith("write for each loss, as losses.py:root --target KIND")
 
 
+def test_what_ran_with_no_kind_is_not_among_the_guesses() -> None:
+    unknown = replace(report(NOT_FINITE), target="unknown")
+    assert "The kind of target" not in text.render([unknown], {})
+
+
 def test_a_failure_begins_with_what_is_wrong() -> None:
     with pytest.raises(LossCheckError) as raised:
         report(NOT_FINITE).raise_if_failed()

@@ -194,7 +194,7 @@ def _summary(reports: Sequence[Report], refused: Mapping[str, str]) -> Text:
 
 def _on_guesses(reports: Sequence[Report]) -> str:
     """What to write where kinds of target were guessed; nothing where all were given."""
-    guessed = [report for report in reports if report.target_inferred]
+    guessed = [each for each in reports if each.target_inferred and each.target != "unknown"]
     if not guessed:
         return ""
     kinds = ", ".join(dict.fromkeys(report.target for report in guessed))
