@@ -2,9 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ import typer
 from lossmith_cli.start_up import start_up, tensorflow_silent
 
 if TYPE_CHECKING:
+    from lossmith.checker.report import Report
     from lossmith.checker.subject import Subject
 
 _FOUND, _COULD_NOT_RUN = 1, 2
@@ -61,7 +61,13 @@ def check(
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Not those rules; repeatable.")] = None,
     time_limit: Annotated[
-        float, typer.Option(help="Seconds for a loss on one backend.", min=1.0, max=86400.0)
+        float,
+        typer.Option(
+            help="Seconds for the probes of a loss on one backend; imports do not count, and one "
+            "that hangs is ended a quarter and 5 s later.",
+            min=1.0,
+            max=86400.0,
+        ),
     ] = 60.0,
     direct: Annotated[
         bool,
@@ -78,6 +84,14 @@ def check(
     same: Annotated[
         int | None,
         typer.Option(help="The pair label that means the same.", rich_help_panel=_KNOWN),
+    ] = None,
+    domain: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="The lowest and highest target of a regression; --domain 0 inf is open above.",
+            rich_help_panel=_KNOWN,
+        ),
     ] = None,
     redescending: Annotated[
         bool,
@@ -120,12 +134,10 @@ def check(
 
         lossmith check my_losses.py --format sarif > findings.sarif
     """
-    _refuse_bad_arguments(output, curves, target, family, same, backend,
+    _refuse_bad_arguments(output, curves, target, family, same, domain, backend,
                           [*(select or ()), *(ignore or ())])  # fmt: skip
     with start_up():
         from lossmith.checker.reporters import reporter, text
-
-        render = partial(text.render, curves=True) if curves else reporter(output)
     options = {
         "target": target,
         "backends": tuple(backend or ()) or None,
@@ -135,13 +147,20 @@ def check(
         "entry": "direct" if direct else "compile",
         "family": family,
         "same": same,
+        "domain": domain,
         "redescending": redescending,
         "adversarial": adversarial,
         "stochastic": stochastic,
         "batchwise": batchwise or None,
     }
-    outcome = _check_all(losses, options)
-    sys.stdout.write(render(outcome.reports, outcome.refused) + "\n")
+    if output == "text":
+        outcome = _check_all(
+            losses, options, lambda report: _put(text.render_report(report, curves=curves))
+        )
+        _put(text.render_end(outcome.reports, outcome.refused))
+    else:
+        outcome = _check_all(losses, options)
+        _put(reporter(output)(outcome.reports, outcome.refused))
     if outcome.refused:
         raise typer.Exit(_COULD_NOT_RUN)
     if not all(report.ok for report in outcome.reports):
@@ -154,19 +173,32 @@ class _Outcome:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def _check_all(losses: Sequence[str], options: dict[str, Any]) -> _Outcome:
+def _check_all(
+    losses: Sequence[str],
+    options: dict[str, Any],
+    on_report: "Callable[[Report], None]" = lambda report: None,
+) -> _Outcome:
+    """Check what is named; `on_report` is called with each report as soon as it is there."""
     from lossmith.checker.api import check as check_loss
     from lossmith.checker.children import children_kept
     from lossmith.checker.subject import SubjectError, parse
+    from lossmith.checker.verdict import outcome as came
 
     outcome = _Outcome()
+    subjects: list[tuple[Subject, str]] = []
     with children_kept():
         for text in losses:
             with _noting(outcome, text, SubjectError):
-                for subject, declared in _subjects(parse(text), options["time_limit"]):
-                    with _noting(outcome, subject.name, SubjectError, ValueError):
-                        fitting = _fitting(subject.name, declared, options)
-                        outcome.reports.append(check_loss(subject, **fitting))
+                subjects += _subjects(parse(text), options["time_limit"])
+        for number, (subject, declared) in enumerate(subjects, 1):
+            result = "not checked"
+            with _noting(outcome, subject.name, SubjectError, ValueError):
+                report = check_loss(subject, **_fitting(subject.name, declared, options))
+                outcome.reports.append(report)
+                on_report(report)
+                result = came(report)
+            if len(subjects) > 1:
+                _say(f"Checked {number} of {len(subjects)}: {subject.name}, {result}.")
     return outcome
 
 
@@ -225,6 +257,7 @@ def _refuse_bad_arguments(
     target: str | None,
     family: str | None,
     same: int | None,
+    domain: tuple[float, float] | None,
     backends: Sequence[str] | None,
     codes: Sequence[str],
 ) -> None:
@@ -240,6 +273,11 @@ def _refuse_bad_arguments(
         _refuse_unknown("--family", [family.lower()] if family else [], FAMILIES)
         _refuse_unknown("--same", [] if same is None else [str(same)], ("0", "1"))
         _refuse_unknown("--backend", backends or [], installed_backends())
+        if domain is not None and not domain[0] < domain[1]:
+            raise ValueError(
+                f"--domain needs a lower and a higher number, such as --domain 0 inf; got "
+                f"{domain[0]:g} {domain[1]:g}."
+            )
         rules.validate(codes)
         if curves and output != "text":
             raise ValueError(f"--curves needs --format text; got {output}.")
@@ -257,3 +295,9 @@ def _refuse_unknown(option: str, given: Sequence[str], known: Sequence[str]) -> 
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
+
+
+def _put(text: str) -> None:
+    """Write to the standard output at once, a pipe or a file too."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,5 +1,7 @@
 """What a finding says, and what it advises, fits the loss."""
 
+from typing import Any
+
 import keras
 import pytest
 from keras import ops
@@ -43,3 +45,33 @@ def test_the_check_to_write_is_one_of_the_hyperparameter(loss: str, words: str) 
     findings = inspect(subject, Settings("regression", time_limit=600)).findings
     (remedy,) = [finding.remedy for finding in findings if finding.rule.code == "LSM502"]
     assert remedy.startswith(words)
+
+
+def root_of_shares(y_true, y_pred):
+    share = ops.sqrt(y_true) * ops.sqrt(1 - y_true)
+    return ops.mean(share * ops.square(y_true - y_pred), axis=-1)
+
+
+def of_positive_targets(y_true, y_pred):
+    if float(ops.min(y_true)) < 0:
+        raise ValueError("targets must not be negative")
+    return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+
+def never_finite(y_true, y_pred):
+    return ops.mean(ops.square(y_true - y_pred) / (y_true - y_true), axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "code", "advice"),
+    [
+        (root_of_shares, "LSM101", "`domain=(0, 1)` (`--domain 0 1`)"),
+        (of_positive_targets, "LSM901", "`domain=(0, None)` (`--domain 0 inf`)"),
+        (never_finite, "LSM101", ""),
+    ],
+)
+def test_a_range_in_which_a_loss_is_finite_is_named(loss: Any, code: str, advice: str) -> None:
+    settings = Settings("regression", entry="direct", time_limit=600)
+    (found,) = (each for each in inspect(loss, settings).findings if each.rule.code == code)
+    assert advice in found.remedy
+    assert ("domain" in found.remedy) == bool(advice)

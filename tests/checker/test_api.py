@@ -26,10 +26,11 @@ from lossmith.checker.settings import Settings
         ({"y_true": ["a"], "y_pred": [1.0]}, "numbers"),
         ({"family": "hubber"}, "huber"),
         ({"domain": (1.0, 0.0)}, "lowest"),
-        ({"family": 3}, "huber"),
-        ({"domain": (0, 1, 2)}, "lowest"),
-        ({"domain": 5}, "lowest"),
         ({"domain": (math.nan, 1)}, "lowest"),
+        ({"domain": (None, float("nan"))}, "lowest"),
+        ({"domain": 5.0}, "lowest"),
+        ({"domain": (0, 1, 2)}, "lowest"),
+        ({"domain": ("low", 1)}, "lowest"),
         ({"time_limit": 0.0}, "greater than 0"),
         ({"time_limit": "60"}, "greater than 0"),
         ({"time_limit": math.inf}, "at most"),
@@ -70,6 +71,24 @@ def test_a_batch_may_be_of_any_array_of_numbers() -> None:
     assert domain == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("domain", "wanted"),
+    [((0, None), (0.0, math.inf)), ((None, 1), (-math.inf, 1.0)), ((0, 1), (0.0, 1.0))],
+)
+def test_a_domain_is_open_where_none_is_given(
+    domain: Any, wanted: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Settings] = []
+
+    def probed(loss: Any, settings: Settings, backends: Any) -> tuple[str, Probed]:
+        asked.append(settings)
+        return "loss", Probed({})
+
+    monkeypatch.setattr(api, "_probed", probed)
+    ls.check("mse", target="regression", domain=domain)
+    assert [settings.domain for settings in asked] == [wanted]
+
+
 def found_on(backend: str, severity: Any = None) -> Any:
     evidence = Evidence(backend, "compiled", note=backend)
     return rules.finding(rules.PLATEAU, f"flat on {backend}", evidence, severity=severity)
@@ -85,6 +104,13 @@ def test_what_several_backends_show_is_one_finding_of_the_worst_severity() -> No
     assert finding.severity == "error"
     assert finding.backends == ("jax", "torch")
     assert not report.ok
+
+
+def test_the_report_knows_whether_a_batch_was_given() -> None:
+    probed = Probed({"jax": BackendResult("jax", "regression", target_inferred=True)})
+    batch = np.ones((2, 1), "float32")
+    assert api._joined("loss", probed, Settings(y_true=batch, y_pred=batch)).batch_given
+    assert not api._joined("loss", probed, Settings()).batch_given
 
 
 def seen(backend: str, value: float, gradient: Any = None) -> BackendResult:

@@ -8,6 +8,8 @@ from lossmith.checker.subject import parse
 pytestmark = [pytest.mark.backend_free, pytest.mark.usefixtures("imports_forgotten")]
 
 SOURCE = """
+from functools import cache, partial
+
 import keras
 from keras.losses import Huber, huber
 import lossmith as ls
@@ -70,6 +72,14 @@ class Needs(keras.losses.Loss):
 
 
 wide = Huber(delta=3.0)
+narrow = partial(huber, delta=0.3)
+unnamed = partial(lambda scale, a, b: scale * (a - b), 2.0)
+ready = partial(print, "no loss")
+
+
+@cache
+def remembered(y_true, y_pred):
+    return y_true - y_pred
 
 
 @ls.loss
@@ -90,11 +100,14 @@ def test_the_losses_of_a_file_are_found_in_order(tmp_path: Path) -> None:
         "make()",
         "Own",
         "wide",
+        "narrow",
+        "remembered",
         "forged",
     ]
     left_out = {entry.expression: entry.left_out for entry in found if entry.left_out}
-    assert left_out.keys() == {"top_accuracy", "make_required", "Needs"}
+    assert left_out.keys() == {"top_accuracy", "make_required", "Needs", "unnamed"}
     assert "make_required(threshold=...)" in left_out["make_required"]
     assert "Needs(margin=...)" in left_out["Needs"]
+    assert "(a, b) are not called like a target" in left_out["unnamed"]
     lines = SOURCE.splitlines()
     assert "def squared" in lines[found[0].line - 1]

@@ -52,6 +52,28 @@ def test_zero_is_refused_only_where_a_loss_does_not_train_with_it(
     assert finding.severity == ("warning" if "with" in why else "information")
 
 
+def linex(y_true, y_pred, a=2.0):
+    scaled = a * (y_pred - y_true)
+    return ops.mean(ops.exp(ops.clip(scaled, -50.0, 50.0)) - scaled - 1, axis=-1)
+
+
+def expectile(y_true, y_pred, tau=0.8):
+    error = y_true - y_pred
+    weight = ops.abs(tau - ops.cast(error < 0, error.dtype))
+    return ops.mean(weight * ops.square(error), axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "example"), [(linex, "`if not a > 0:"), (expectile, "`if not 0 < tau < 1:")]
+)
+def test_a_range_that_the_formula_does_not_tell_is_an_example_only(loss: Any, example: str) -> None:
+    found = inspect(loss, Settings("regression", time_limit=600)).findings
+    (finding,) = (each for each in found if each.rule.code == "LSM502")
+    assert "in the range it is meant for, which the formula does not tell" in finding.remedy
+    assert example in finding.remedy
+    assert "for example" in finding.remedy
+
+
 def quantile_loss(y_true, y_pred, quantile=0.8):
     error = y_true - y_pred
     return ops.mean(ops.maximum(quantile * error, (quantile - 1) * error), axis=-1)

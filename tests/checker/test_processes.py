@@ -1,6 +1,9 @@
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +12,7 @@ from lossmith.checker.children import children_kept
 from lossmith.checker.processes import Probed, find_losses, place_of_hang, probe_backends
 from lossmith.checker.settings import Settings
 from lossmith.checker.subject import SubjectError, describe, parse
+from lossmith.checker.wire import settings_to_json
 from lossmith.core import installed_backends
 
 pytestmark = pytest.mark.backend_free
@@ -183,6 +187,36 @@ def test_an_import_that_does_not_end_is_refused(tmp_path: Path) -> None:
     file.write_text("import time\ntime.sleep(1000)\n", encoding="utf-8")
     with pytest.raises(SubjectError, match="did not finish importing within 1 s"):
         find_losses(parse(str(file)), Settings(time_limit=1.0))
+
+
+def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    file, begun = tmp_path / "endless.py", tmp_path / "begun"
+    file.write_text(
+        "import pathlib\n\ndef endless(y_true, y_pred):\n"
+        f"    pathlib.Path({str(begun)!r}).touch()\n    while True:\n        pass\n",
+        encoding="utf-8",
+    )
+    child = children.Child(ONE[0])
+    order = {
+        "subject": parse(f"{file}:endless").to_dict(),
+        "settings": settings_to_json(Settings("regression")),
+        "folder": "",
+    }
+    asking = threading.Thread(target=_ask_in_vain, args=(child, order), daemon=True)
+    asking.start()
+    while asking.is_alive() and not begun.exists():
+        time.sleep(0.05)
+    assert begun.exists()
+    child._stdin.close()  # as the end of the parent does
+    try:
+        assert child._process.wait(timeout=120) == 0
+    finally:
+        child.close()
+
+
+def _ask_in_vain(child: children.Child, order: dict[str, Any]) -> None:
+    with contextlib.suppress(children.ChildDiedError):
+        child.ask("inspect", 3600, **order)
 
 
 def test_the_place_of_a_hang_is_the_users_own_line() -> None:

@@ -14,6 +14,7 @@ from lossmith.checker.report import (
     Location,
     LossCheckError,
     Report,
+    Rule,
 )
 from lossmith.checker.reporters import FORMATS, reporter, text
 from lossmith.checker.reporters.drawing import area
@@ -74,7 +75,7 @@ def test_the_text_shows_proof_consequence_and_remedy() -> None:
         "on purpose",
         "convex",
         "y_true = 0",
-        "1 loss checked: 1 failed (1 error, 1 information)",
+        "1 loss checked: 1 failed (1 error, 1 for information)",
     ):
         assert words in shown
     assert "\x1b[" not in shown
@@ -101,6 +102,64 @@ def test_the_last_line_says_what_was_guessed_and_what_to_write() -> None:
         report(doubted).raise_if_failed()
 
 
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        ([rules.WRONG_DESCENT], "and LSM208 would be an error if that is right"),
+        ([rules.WRONG_DESCENT, rules.JUMP], "and LSM208, LSM205 would be errors if that is right"),
+    ],
+)
+def test_one_doubt_is_one_error(codes: list[Rule], words: str) -> None:
+    doubted = report(*(rules.finding(code, "Away.", severity="warning") for code in codes))
+    assert words in doubted.verdict
+    assert words in " ".join(text.render([doubted], {}).split())
+
+
+def test_a_batch_of_ones_own_is_told_to_leave_the_kind_undecided() -> None:
+    doubted = rules.finding(rules.WRONG_DESCENT, "Away.", severity="warning")
+    own = replace(report(doubted), batch_given=True, target="embedding")
+    for words in (
+        "checked on your batch as embedding",
+        "LSM208 would be an error",
+        "What depends on the kind was not decided by it",
+        "where none fits",
+    ):
+        assert words in own.verdict
+    assert "the kind of target was" not in own.verdict
+    assert "embedding (guessed from your batch)" in str(own)
+    known = replace(own, target_inferred=False)
+    assert known.verdict == "ok: 1 warning"
+
+
+def test_several_losses_end_in_a_table_of_them() -> None:
+    doubted = rules.finding(rules.WRONG_DESCENT, "Away.", severity="warning")
+    reports = [
+        replace(report(NOT_FINITE, SCALAR, WAIVED), loss="a.py:bad"),
+        replace(report(doubted), loss="a.py:doubtful"),
+        replace(report(), loss="a.py:good"),
+    ]
+    lines = text.render(reports, {"b.py": "There is none."}).splitlines()
+    table = [line.split() for line in lines[lines.index("b.py: not checked. There is none.") + 2 :]]
+    assert table[:4] == [
+        ["a.py:bad", "failed", "LSM102"],
+        ["a.py:doubtful", "not", "decided", "LSM208"],
+        ["a.py:good", "ok"],
+        ["b.py", "not", "checked"],
+    ]
+    assert " ".join(table[5]).startswith("3 losses checked: 1 failed, 1 not decided, 1 not checked")
+
+
+@pytest.mark.parametrize("rule", [rules.DOMAIN_UNCHECKED, rules.NOT_RESTORED])
+def test_a_fault_of_hyperparameters_or_files_shows_no_inputs(rule: Rule) -> None:
+    evidence = Evidence("jax", "eager", [[0.125]], [[0.25]], 0.5, [[0.75]], "by itself")
+    found = rules.finding(rule, "Accepted.", evidence)
+    for shown in (render("text", found), str(report(found))):
+        assert "0.125" not in shown
+        assert "y_pred = [" not in shown
+        assert "by itself" in shown
+    assert "0.125" in render("json", found)
+
+
 def test_a_weak_guess_is_told_in_the_heading_and_is_never_simply_ok() -> None:
     guess = replace(report(), target_weak=True)
     shown = " ".join(text.render([guess], {}).split())
@@ -123,6 +182,11 @@ def test_the_advice_on_several_losses_names_one_of_them() -> None:
     assert shown.endswith("write for each loss, as losses.py:root --target KIND")
 
 
+def test_what_ran_with_no_kind_is_not_among_the_guesses() -> None:
+    unknown = replace(report(NOT_FINITE), target="unknown")
+    assert "The kind of target" not in text.render([unknown], {})
+
+
 def test_a_failure_begins_with_what_is_wrong() -> None:
     with pytest.raises(LossCheckError) as raised:
         report(NOT_FINITE).raise_if_failed()
@@ -141,6 +205,16 @@ def test_json_holds_everything_and_is_strict() -> None:
     (entry,) = document["reports"]
     assert entry["findings"][0]["evidence"]["gradient"] == [["nan"]]
     assert entry["location"]["line"] == 7
+
+
+def test_json_tells_the_severity_of_a_finding_from_that_of_its_rule() -> None:
+    lowered = rules.finding(rules.GRADIENT_NOT_FINITE, "Rarely.", severity="warning")
+    (entry,) = json.loads(render("json", lowered))["reports"]
+    (found,) = entry["findings"]
+    assert found["severity"] == "warning"
+    assert found["rule"]["default_severity"] == "error"
+    assert "severity" not in found["rule"]
+    assert Finding.from_dict(found) == lowered
 
 
 def test_sarif_points_to_rules_and_lines() -> None:

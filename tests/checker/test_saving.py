@@ -136,3 +136,12 @@ def test_an_unsuitable_value_has_no_variation() -> None:
     assert list(saving.variations("mean")) == []
     (array,) = saving.variations(np.ones(3, "float32"))
     assert array.shape == (3,)
+
+
+def test_what_cannot_be_saved_is_quoted_with_its_own_hyperparameters(tmp_path: Path) -> None:
+    own = functools.partial(keras.losses.huber, delta=0.3)
+    receipt = saving.save(own, INPUTS, str(tmp_path))
+    assert "delta=0.3)" in receipt["error"]
+    (finding,) = saving.judge(receipt, None, "any")
+    assert finding.message.endswith(".")
+    assert not finding.message.endswith("..")

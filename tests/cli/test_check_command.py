@@ -1,5 +1,6 @@
 import doctest
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def test_options_reach_the_check(asked: list[dict[str, Any]]) -> None:
     run(
         "two_losses.py:squared", "--target", "pair", "--same", 0, "--select", "LSM3",
         "--ignore", "LSM309", "--ignore", "LSM4", "--time-limit", 5, "--direct", "--batchwise",
-        "--family", "huber", "--redescending",
+        "--family", "huber", "--redescending", "--domain", "-1.5", "inf",
     )  # fmt: skip
     (call,) = asked
     assert call == {
@@ -130,6 +131,7 @@ def test_options_reach_the_check(asked: list[dict[str, Any]]) -> None:
         "entry": "direct",
         "family": "huber",
         "same": 0,
+        "domain": (-1.5, math.inf),
         "redescending": True,
         "adversarial": False,
         "stochastic": False,
@@ -160,6 +162,17 @@ def test_a_wrong_option_is_told_without_a_traceback(
     assert "Traceback" not in result.output
 
 
+@pytest.mark.usefixtures("losses")
+@pytest.mark.parametrize("domain", [("1", "0"), ("0", "nan"), ("low", "high"), ("0:1",)])
+def test_a_domain_that_is_none_is_told(
+    domain: tuple[str, ...], asked: list[dict[str, Any]]
+) -> None:
+    result = run("two_losses.py:squared", "--domain", *domain)
+    assert result.exit_code == 2
+    assert asked == []
+    assert "domain" in result.stderr
+
+
 def test_a_rule_is_explained_without_a_loss() -> None:
     result = run("--explain", "LSM302")
     assert result.exit_code == 0
@@ -180,6 +193,30 @@ def test_curves_are_for_the_text_only() -> None:
 def test_the_report_goes_to_the_output_in_the_format_asked_for() -> None:
     document = json.loads(run("two_losses.py:absolute", "--format", "json").stdout)
     assert document["reports"][0]["findings"][0]["rule"]["code"] == "LSM201"
+
+
+def test_each_report_is_printed_before_the_next_loss_is_checked(
+    losses: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed: list[str] = []
+
+    def answer(subject: Any, **options: Any) -> Report:
+        printed.append(capsys.readouterr().out)
+        return Report(subject.name, "regression")
+
+    monkeypatch.setattr(api, "check", answer)
+    app(["check", f"{losses}:squared", f"{losses}:absolute"], standalone_mode=False)
+    assert printed[0] == ""
+    assert printed[1].startswith("two_losses.py:squared  regression")
+
+
+def test_progress_is_told_where_several_losses_are_checked(
+    losses: Path, asked: list[dict[str, Any]]
+) -> None:
+    result = run(losses)
+    assert "Checked 1 of 2: two_losses.py:squared, ok." in result.stderr
+    assert "Checked 2 of 2: two_losses.py:absolute, failed." in result.stderr
+    assert "Checked" not in run(f"{losses}:squared").stderr
 
 
 @pytest.mark.usefixtures("asked")

@@ -14,7 +14,7 @@ from lossmith.checker.context import close
 from lossmith.checker.inspection import settle
 from lossmith.checker.processes import Probed, fastest, probe_backends, probe_here
 from lossmith.checker.report import BackendResult, Card, Evidence, Finding, Report
-from lossmith.checker.settings import Entry, Settings, Target
+from lossmith.checker.settings import Entry, Settings, Target, interval
 from lossmith.checker.subject import describe, name_of
 from lossmith.checker.transport import NotTransportableError
 from lossmith.core.backend import installed_backends, keras
@@ -33,7 +33,7 @@ def check(
     adversarial: bool = False,
     stochastic: bool = False,
     batchwise: bool | None = None,
-    domain: tuple[float, float] | None = None,
+    domain: tuple[float | None, float | None] | None = None,
     backends: Sequence[str] | None = None,
     entry: Entry = "compile",
     select: Iterable[str] = (),
@@ -61,7 +61,8 @@ def check(
         adversarial: the loss has no floor on purpose.
         stochastic: two calls may differ on purpose.
         batchwise: the loss is a property of the whole batch on purpose.
-        domain: the lowest and highest target of a regression, `(0, math.inf)` for example.
+        domain: the lowest and highest target of a regression; `None` or an infinity where it is
+            open, `(0, None)` for example.
         backends: the backends to probe; all installed ones if not given.
         entry: `"compile"` if the loss is given to `compile`, `"direct"` if it is called.
         select: codes, or their beginnings, to report; all if empty.
@@ -74,8 +75,8 @@ def check(
         The report; `report.ok` is false if there is an error that is not waived.
 
     Raises:
-        ValueError: for an unknown target, family, backend, label or code, a batch that is none, or
-            a number that cannot be one.
+        ValueError: for an unknown target, family, backend, label or code, a batch or a domain that
+            is none, or a number that cannot be one.
         lossmith.checker.subject.SubjectError: if the loss cannot be found or is none.
         lossmith.checker.factories.NestedCheckError: where the check of a loss calls the function
             that the loss was made in, to make it again, and that function checks it.
@@ -85,7 +86,7 @@ def check(
     settings = Settings(
         target=target, y_true=y_true, y_pred=y_pred, family=family, same=same,
         redescending=redescending, adversarial=adversarial, stochastic=stochastic,
-        batchwise=batchwise, domain=domain, entry=entry, time_limit=time_limit, seed=seed,
+        batchwise=batchwise, domain=interval(domain), entry=entry, time_limit=time_limit, seed=seed,
     )  # fmt: skip
     chosen = several(backends) or tuple(installed_backends())
     selected, ignored, waived = several(select), several(ignore), reasons(waive)
@@ -146,6 +147,7 @@ def _joined(name: str, probed: Probed, settings: Settings) -> Report:
         target=first.target if first else settings.target or "unknown",
         target_inferred=first.target_inferred if first else False,
         target_weak=first.target_weak if first else False,
+        batch_given=settings.y_true is not None,
         findings=tuple(settle(_merged(findings))),
         card=first.card if first else Card(),
         backends_seen=tuple(results),

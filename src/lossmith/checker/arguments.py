@@ -1,6 +1,5 @@
 """What `check` is given, in one form, and refused where it makes no sense, before anything runs."""
 
-import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.checker import rules
-from lossmith.checker.settings import FAMILIES, TARGETS, Settings
+from lossmith.checker.settings import FAMILIES, TARGETS, Settings, interval
 from lossmith.core.backend import installed_backends, keras
 
 _DAY = 86400.0
@@ -70,22 +69,10 @@ def validated(settings: Settings, backends: Sequence[str], codes: Iterable[str])
         y_true=y_true,
         y_pred=y_pred,
         same=None if settings.same is None else int(settings.same),
-        domain=_domain(settings.domain),
+        domain=interval(settings.domain),
         time_limit=float(limit),
         seed=int(seed),
     )
-
-
-def _domain(given: Any) -> tuple[float, float] | None:
-    if given is None:
-        return None
-    try:
-        low, high = (float(end) for end in given)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not low < high:
-        raise ValueError(f"domain must be (lowest, highest); got {given!r}.")
-    return low, high
 
 
 def _batch(y_true: Any, y_pred: Any) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -3,8 +3,11 @@
 import contextlib
 import faulthandler
 import json
+import os
+import queue
 import sys
 import sysconfig
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -27,13 +30,22 @@ def serve(orders: TextIO, answers: TextIO) -> None:
     """Carry out orders until there are no more; the first line says that Keras is imported."""
     faulthandler.enable()
     _say(answers, {"ready": True})
-    for line in orders:
-        order = json.loads(line)
+    waiting: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_receive, args=(orders, waiting), daemon=True).start()
+    while True:
+        order = json.loads(waiting.get())
         before = surroundings.snapshot()
         with _forgetting(), _ending_after(order["seconds"]), fast_start():
             answer = _carry_out(order)
         clean = not surroundings.differences(before, surroundings.snapshot())
         _say(answers, {**answer, "clean": clean})
+
+
+def _receive(orders: TextIO, waiting: "queue.Queue[str]") -> None:
+    """Pass orders on; when there can be no more, the parent is gone: end in the midst of one."""
+    for line in orders:
+        waiting.put(line)
+    os._exit(0)
 
 
 def _say(answers: TextIO, answer: Mapping[str, Any]) -> None:

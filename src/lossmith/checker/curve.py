@@ -1,5 +1,6 @@
 """The loss and its slope along a line of predictions, for drawing."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,12 +33,16 @@ _LINES: Mapping[str, _Line] = {
 
 
 def trace(loss: object, target: str, entry: Entry) -> list[Curve]:
-    """One curve for each label of a kind of target that has a single axis, else none."""
+    """One curve for each label of a kind of target that has a single axis, else none.
+
+    Nor is there one where the loss of a single prediction is nowhere a number.
+    """
     line = _LINES.get(target)
     if line is None:
         return []
     evaluator = Evaluator(loss, entry)
-    return [_traced(evaluator, line, label) for label in line.labels]
+    curves = [_traced(evaluator, line, label) for label in line.labels]
+    return [curve for curve in curves if any(map(math.isfinite, curve.values))]
 
 
 def _traced(evaluator: Evaluator, line: _Line, label: float) -> Curve:

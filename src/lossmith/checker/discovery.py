@@ -1,6 +1,7 @@
 """The losses of a file or a module: what the command line checks when no name is given."""
 
 import ast
+import functools
 import inspect
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -40,9 +41,9 @@ class Found:
 def discover(subject: Subject) -> list[Found]:
     """Import the place of `subject` and return its losses in the order they are written.
 
-    Taken are functions whose first arguments are called like a target and a prediction, classes
-    derived from `keras.losses.Loss`, instances of one, and calls of factories that need no
-    arguments. What a module imports from elsewhere is not its own.
+    Taken are functions, partials and other callables whose first arguments are called like a
+    target and a prediction, classes derived from `keras.losses.Loss`, instances of one, and calls
+    of factories that need no arguments. What a module imports from elsewhere is not its own.
 
     Raises:
         lossmith.checker.subject.SubjectError: if the import fails.
@@ -80,8 +81,26 @@ def _entries(module: ModuleType, name: str, node: ast.stmt) -> Iterator[Found]:
         yield Found(name, line, targets=_declared(value))
     elif inspect.isfunction(value) and isinstance(node, _Function):
         yield from _function_entry(value, name, node)
-    elif inspect.isfunction(value) and takes_tensors(_names(value)):
-        yield Found(name, line)
+    elif callable(value):
+        yield from _callable_entry(value, name, line)
+
+
+def _callable_entry(value: Any, name: str, line: int) -> Iterator[Found]:
+    """A partial, a wrapped function or another object that is called like a loss."""
+    if takes_tensors(_names(value)):
+        yield Found(name, line, _as_a_metric(name))
+    elif isinstance(value, functools.partial):
+        required = required_arguments(value) or []
+        if len(required) == 2:
+            called = ", ".join(required)
+            yield Found(name, line, f"its arguments ({called}) are not called like a target and a "
+                        "prediction: name it if it is a loss")  # fmt: skip
+
+
+def _as_a_metric(name: str) -> str:
+    """Why a function of that name is left out, empty if it is not."""
+    words = set(name.lower().split("_"))
+    return "its name is that of a metric" if words & _METRIC_WORDS and "loss" not in words else ""
 
 
 def _class_entry(cls: type, name: str, line: int) -> Iterator[Found]:
@@ -101,11 +120,7 @@ def _declared(loss: Any) -> str:
 
 def _function_entry(function: Any, name: str, node: _Function) -> Iterator[Found]:
     if takes_tensors(_names(function)):
-        words = set(name.lower().split("_"))
-        if words & _METRIC_WORDS and "loss" not in words:
-            yield Found(name, node.lineno, "its name is that of a metric")
-        else:
-            yield Found(name, node.lineno)
+        yield Found(name, node.lineno, _as_a_metric(name))
     elif returns_loss(node):
         required = required_arguments(function) or []
         if required:
@@ -135,4 +150,8 @@ def _written(node: _Function | ast.Lambda) -> list[str]:
 
 
 def _names(function: Any) -> list[str]:
-    return list(inspect.signature(function).parameters)
+    """The arguments of a callable; none where its signature is not known."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []

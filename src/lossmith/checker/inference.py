@@ -12,6 +12,7 @@ from lossmith.checker import parameters, rules
 from lossmith.checker.boxes import as_read
 from lossmith.checker.context import Context, close
 from lossmith.checker.contradiction import contradicted
+from lossmith.checker.domains import advice_on_domain
 from lossmith.checker.evaluate import Evaluator, Observation
 from lossmith.checker.probes.labels import probe_shifted
 from lossmith.checker.report import Finding
@@ -296,7 +297,8 @@ def _positive_finding(context: Context) -> Finding:
         context.evidence(y, p, seen),
         consequence="a model that ends without softplus or exp can predict a negative number and "
         "then stands still, or turns NaN",
-        remedy="declare `domain=(0, math.inf)` and end the model with softplus or exp",
+        remedy="declare `domain=(0, None)` (`--domain 0 inf`), and end the model with softplus or "
+        "exp",
     )
 
 
@@ -316,7 +318,7 @@ def _unfit(
     shapes = f"y_true {problem.y_true.shape} and y_pred {problem.y_pred.shape}"
     rule = rules.TARGET_UNFIT if others else rules.RAISES
     message = f"The loss raises on the inputs of target={kind!r} ({shapes}): {seen.error}"
-    advice = advice_to_run_with(others)
+    advice = advice_to_run_with(others) + advice_on_domain(evaluator, settings, kind)
     if isinstance(evaluator.loss, keras.losses.Loss) and "reduction" not in vars(evaluator.loss):
         advice = "begin `__init__` with `super().__init__()`: Keras sets name and reduction there"
     returned = evaluator.returns(problem.y_true, problem.y_pred)

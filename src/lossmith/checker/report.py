@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from lossmith.checker.verdict import sentence
 from lossmith.checker.wording import card_lines, finding_lines
 
 Severity = Literal["error", "warning", "information"]
@@ -46,11 +47,14 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Rule:
-    """A property that a loss must have, with a stable code such as `LSM101`."""
+    """A property that a loss must have, with a stable code such as `LSM101`.
+
+    A finding of it may be of another severity than `default_severity`.
+    """
 
     code: str
     name: str
-    severity: Severity
+    default_severity: Severity
     summary: str
 
 
@@ -219,7 +223,7 @@ class Report:
     `backends_missing` maps each backend that was not probed to the reason; `seconds` maps each
     step to the time it took; `location` is `None` if the source is not known;
     `curves` are drawn where a picture says more; `target_weak` says that the kind of target was
-    guessed and little speaks for it.
+    guessed and little speaks for it; `batch_given` that it was guessed from a batch of the user's.
     """
 
     loss: str
@@ -233,6 +237,7 @@ class Report:
     location: Location | None = None
     curves: tuple[Curve, ...] = ()
     target_weak: bool = False
+    batch_given: bool = False
 
     @property
     def ok(self) -> bool:
@@ -251,7 +256,7 @@ class Report:
         doubtful = (
             finding
             for finding in self.findings
-            if (finding.severity, finding.rule.severity) == ("warning", "error")
+            if (finding.severity, finding.rule.default_severity) == ("warning", "error")
             and finding.rule.code.startswith(_OF_THE_KIND)
             and finding.waived is None
         )
@@ -265,6 +270,8 @@ class Report:
     @property
     def kind(self) -> str:
         """The kind of target, and how sure it is."""
+        if self.batch_given and self.target_inferred:
+            return f"{self.target} (guessed from your batch)"
         if self.target_weak:
             return f"{self.target} (a weak guess: write target=, or --target KIND)"
         return f"{self.target} (guessed)" if self.target_inferred else self.target
@@ -272,21 +279,7 @@ class Report:
     @property
     def verdict(self) -> str:
         """What came of the check, in one line."""
-        counts = counted(self.findings)
-        if not self.ok:
-            return f"failed: {counts}"
-        if not self.target_inferred:
-            return f"ok: {counts}"
-        weakly = "weakly " if self.target_weak else ""
-        guess = f"the kind of target was {weakly}guessed, {self.target}"
-        if self.decided:
-            return f"ok: {counts}; {guess}: write target={self.target!r}, or the right kind"
-        codes = ", ".join(dict.fromkeys(finding.rule.code for finding in self.undecided))
-        doubt = f", and for that {codes} would be errors" if codes else ""
-        return (
-            f"not decided: {counts}; {guess}{doubt}: write target={self.target!r} if it is right, "
-            "or the right kind"
-        )
+        return sentence(self)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -339,6 +332,7 @@ class Report:
             "target": self.target,
             "target_inferred": self.target_inferred,
             "target_weak": self.target_weak,
+            "batch_given": self.batch_given,
             "ok": self.ok,
             "verdict": self.verdict,
             "findings": [finding.to_dict() for finding in self.findings],
@@ -361,15 +355,3 @@ class Report:
         lines += ["", *card_lines(self.card)]
         lines += ["", self.verdict]
         return "\n".join(lines)
-
-
-def counted(findings: Iterable[Finding]) -> str:
-    """How many findings of each severity are not waived, in words."""
-    found = [finding.severity for finding in findings if finding.waived is None]
-    words = [
-        f"{found.count(level)} {level}"
-        + ("s" if found.count(level) > 1 and level != "information" else "")
-        for level in SEVERITIES
-        if level in found
-    ]
-    return ", ".join(words) or "no findings"

@@ -215,6 +215,6 @@ def finding(
         consequence,
         remedy,
         backends,
-        severity=severity or rule.severity,
+        severity=severity or rule.default_severity,
         about=about,
     )

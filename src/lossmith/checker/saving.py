@@ -65,15 +65,10 @@ def save(loss: Any, inputs: list[Trial], folder: str) -> dict[str, Any]:
     changes = _other_hyperparameters(loss, inputs)
     changed = rebuild(loss, **changes) if changes else loss
     path = str(Path(folder) / "loss.keras")
-    error = ""
     shape = np.shape(inputs[0][1])[1:]
-    model = keras.Sequential([keras.Input(shape), keras.layers.Activation("linear")])
-    try:
-        model.compile(loss=changed)
-        with _tensorflow_left_out():
-            model.save(path)
-    except Exception as raised:  # a loss, and Keras over it, may raise anything
-        error = words_of(raised, 300)
+    error = _error_of_saving(changed, shape, path)
+    if error and changes:
+        error = _error_of_saving(loss, shape, path) or error  # it may quote the hyperparameters
     return {
         "path": path,
         "changes": plain(changes),
@@ -84,6 +79,18 @@ def save(loss: Any, inputs: list[Trial], folder: str) -> dict[str, Any]:
         "registered": keras.saving.get_registered_name(_registrable(loss)),
         "error": error,
     }
+
+
+def _error_of_saving(loss: Any, shape: tuple[int, ...], path: str) -> str:
+    """Why a model compiled with `loss` cannot be saved; empty if it was."""
+    model = keras.Sequential([keras.Input(shape), keras.layers.Activation("linear")])
+    try:
+        model.compile(loss=loss)
+        with _tensorflow_left_out():
+            model.save(path)
+    except Exception as raised:  # a loss, and Keras over it, may raise anything
+        return words_of(raised, 300)
+    return ""
 
 
 @contextlib.contextmanager
@@ -317,7 +324,7 @@ def _first_sentence(text: str) -> str:
 def _not_saved(receipt: Mapping[str, Any], backend: str) -> Finding:
     return rules.finding(
         rules.NOT_SAVED,
-        f"A model compiled with it cannot be saved: {receipt['error']}.",
+        f"A model compiled with it cannot be saved: {receipt['error'].rstrip('.')}.",
         Evidence(backend, "save", note=receipt["error"]),
         consequence="The error comes when the model is saved, after training.",
         remedy=_remedy(receipt),

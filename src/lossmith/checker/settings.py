@@ -1,5 +1,6 @@
 """What the user says about a loss before it is checked."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -34,6 +35,30 @@ FAMILIES = (
     "jaccard", "tversky",
 )  # fmt: skip
 """The families whose identities are known."""
+
+
+def interval(given: Any) -> tuple[float, float] | None:
+    """A range of targets as two numbers; `None` for a side means that it is open there.
+
+    Raises:
+        ValueError: if it is not a lower and a higher number.
+
+    Example:
+    >>> interval((0, None))
+    (0.0, inf)
+    """
+    if given is None:
+        return None
+    advice = "domain must be (lowest, highest) with None or math.inf where it is open, (0, None)"
+    try:
+        low, high = given
+        low = -math.inf if low is None else float(low)
+        high = math.inf if high is None else float(high)
+    except (TypeError, ValueError):
+        raise ValueError(f"{advice} for example; got {given!r}.") from None
+    if not low < high:
+        raise ValueError(f"{advice} for example; got {given!r}.")
+    return low, high
 
 
 @dataclass(frozen=True)

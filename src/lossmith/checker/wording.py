@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lossmith.checker.report import Card, Evidence, Finding
 
+_SHOWN_BY_NO_INPUT = ("LSM50", "LSM60")
+"""Rules of hyperparameters and files: the inputs they were tried on say nothing of the fault."""
+
 
 def paragraph(finding: "Finding") -> str:
     """What was found, what follows in training and how to mend it, as sentences."""
@@ -20,6 +23,14 @@ def _sentence(text: str) -> str:
     return f"{start}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
 
 
+def proof(finding: "Finding") -> list[tuple[str, Any]]:
+    """The inputs that show a finding, and what the loss gives for them."""
+    if finding.evidence is None or finding.rule.code.startswith(_SHOWN_BY_NO_INPUT):
+        return []
+    named = ((n, getattr(finding.evidence, n)) for n in ("y_true", "y_pred", "value", "gradient"))
+    return [(name, value) for name, value in named if value is not None]
+
+
 def finding_lines(finding: "Finding") -> list[str]:
     """A finding with its proof, consequence and remedy."""
     where = f" [{', '.join(finding.backends)}]" if finding.backends else ""
@@ -27,8 +38,9 @@ def finding_lines(finding: "Finding") -> list[str]:
     lines = [head]
     if finding.waived is not None:
         lines.append(f"  waived: {finding.waived}")
+    lines += [f"  {name} = {_short(value)}" for name, value in proof(finding)]
     if finding.evidence is not None:
-        lines += _evidence_lines(finding.evidence)
+        lines.append(_how(finding.evidence))
     if finding.consequence:
         lines.append(f"  in training: {finding.consequence}")
     if finding.remedy:
@@ -36,15 +48,8 @@ def finding_lines(finding: "Finding") -> list[str]:
     return lines
 
 
-def _evidence_lines(evidence: "Evidence") -> list[str]:
-    shown = [
-        (name, getattr(evidence, name))
-        for name in ("y_true", "y_pred", "value", "gradient")
-        if getattr(evidence, name) is not None
-    ]
-    lines = [f"  {name} = {_short(value)}" for name, value in shown]
-    how = f"  ({evidence.backend}, {evidence.mode})"
-    return [*lines, f"{how} {evidence.note}".rstrip()]
+def _how(evidence: "Evidence") -> str:
+    return f"  ({evidence.backend}, {evidence.mode}) {evidence.note}".rstrip()
 
 
 def _short(value: Any, width: int = 160) -> str:

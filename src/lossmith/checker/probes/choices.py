@@ -68,7 +68,9 @@ def _is_grave(finding: Finding) -> bool:
     """Whether it is an error, or one that is a warning because the kind of target is a guess."""
     of_the_labels = finding.rule == rules.LABEL_MEANING  # declared of the loss as it was given
     return (
-        finding.severity != "information" and finding.rule.severity == "error" and not of_the_labels
+        finding.severity != "information"
+        and finding.rule.default_severity == "error"
+        and not of_the_labels
     )
 
 

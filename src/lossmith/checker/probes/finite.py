@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lossmith.checker import rules
 from lossmith.checker.context import Context
+from lossmith.checker.domains import advice_on_domain
 from lossmith.checker.probes.scan import is_scale_free
 from lossmith.checker.report import Finding, Severity
 from lossmith.checker.targets import Case
@@ -58,9 +59,16 @@ def _value_finding(context: Context, cases: list[Case]) -> Finding:
         f"The loss is {seen.scalar} for {names}.",
         evidence,
         consequence=_SPREADS,
-        remedy=_remedy(cases),
+        remedy=_remedy(cases) + _on_domain(context, cases),
         severity=_severity_of_infinite(context) if infinite_only else _severity(rare),
     )
+
+
+def _on_domain(context: Context, cases: list[Case]) -> str:
+    if all(case.role == "extreme" for case in cases):
+        return ""
+    columns = context.problem.y_pred.shape[-1]
+    return advice_on_domain(context.evaluator, context.settings, context.problem.kind, columns)
 
 
 def _severity(rare: bool) -> Severity:

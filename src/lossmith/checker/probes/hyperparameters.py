@@ -187,12 +187,24 @@ def _check_to_write(context: Context, name: str, bad: Any) -> str:
     if isinstance(bad, str):
         return f"check in {where}, with `if {name} not in (...): raise ValueError(...)`"
     low, high = ("<=" if _makes_sense_with(context, name, end) else "<" for end in (0, 1))
-    above = f"{name} {'>=' if low == '<=' else '>'} 0"
-    allowed = f"0 {low} {name} {high} 1" if _is_a_share(context, name) else above
+    share, above = f"0 {low} {name} {high} 1", f"{name} {'>=' if low == '<=' else '>'} 0"
+    nan_passes = "a comparison the other way round lets NaN pass"
+    is_share = _is_a_share(context, name)
+    if is_share or _is_senseless_below(context, name):
+        allowed = share if is_share else above
+        return f"check in {where}, with `if not {allowed}: raise ValueError(...)`: {nan_passes}"
+    likely = [share, above] if 0 < _numeric(context)[name] < 1 else [above]
+    examples = " or ".join(f"`if not {each}: raise ValueError(...)`" for each in likely)
     return (
-        f"check in {where}, with `if not {allowed}: raise ValueError(...)`: a comparison the other "
-        "way round lets NaN pass"
+        f"check in {where} that {name} is in the range it is meant for, which the formula does not "
+        f"tell, and refuse NaN at least: {examples}, for example; {nan_passes}"
     )
+
+
+def _is_senseless_below(context: Context, name: str) -> bool:
+    """Whether a negative value shows that a hyperparameter is to be positive."""
+    below = rebuilt(context, **{name: -1.0})
+    return below is not None and _is_senseless(context, below)
 
 
 def _is_a_share(context: Context, name: str) -> bool:

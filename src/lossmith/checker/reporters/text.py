@@ -4,7 +4,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -12,37 +12,78 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lossmith.checker.report import SEVERITIES, Curve, Finding, Report, counted
+from lossmith.checker.report import SEVERITIES, Curve, Finding, Report
 from lossmith.checker.reporters.drawing import drawn
 from lossmith.checker.reporters.links import shown_path
+from lossmith.checker.verdict import counted, on_doubt, outcome
+from lossmith.checker.wording import proof
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "information": "bold blue"}
+_OUTCOMES = {"failed": "bold red", "not decided": "bold yellow", "ok": "bold green"}
 _SHAPE_RULES = ("LSM2", "LSM1", "LSM7")
 _LONGEST = 200
 _WIDTH = 100
 
 
 def render(reports: Sequence[Report], refused: Mapping[str, str], *, curves: bool = False) -> str:
-    """Every report, then what could not be checked, then one line of counts.
+    """Every report, then the end.
 
     Args:
         reports: the reports.
         refused: the reason for each loss that could not be checked.
         curves: draw all losses, and not only those with a fault that a picture explains.
     """
+    parts = [render_report(report, curves=curves) for report in reports]
+    return "\n".join([*parts, render_end(reports, refused)])
+
+
+def render_report(report: Report, *, curves: bool = False) -> str:
+    """One report, which ends with an empty line."""
+    return _printed(_report(report, curves))
+
+
+def render_end(reports: Sequence[Report], refused: Mapping[str, str]) -> str:
+    """What could not be checked, a table of several losses, and one line of counts."""
+    return _printed(_end(reports, refused))
+
+
+def _printed(parts: Iterable[RenderableType]) -> str:
     buffer = io.StringIO()
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     width = min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
     console = Console(
         file=buffer, width=width, highlight=False, force_terminal=coloured, no_color=not coloured
     )
-    for report in reports:
-        console.print(Group(*_report(report, curves)))
+    console.print(Group(*parts))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
+def _end(reports: Sequence[Report], refused: Mapping[str, str]) -> Iterator[RenderableType]:
     for name, reason in refused.items():
-        console.print(Text.assemble((f"{name}: not checked. ", "bold red"), reason))
-    console.print(_summary(reports, refused))
-    lines = (line.rstrip() for line in buffer.getvalue().splitlines())
-    return "\n".join(lines)
+        yield Text.assemble((f"{name}: not checked. ", "bold red"), reason)
+    if len(reports) + len(refused) > 1:
+        yield Text()
+        yield _overview(reports, refused)
+        yield Text()
+    yield _summary(reports, refused)
+
+
+def _overview(reports: Sequence[Report], refused: Mapping[str, str]) -> Table:
+    """A line for each loss: its name, what came of it, the codes of its errors and warnings."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
+    for report in reports:
+        found = [each for each in report.findings if each.waived is None]
+        codes = (f.rule.code for f in found if f.severity in ("error", "warning"))
+        came = outcome(report)
+        table.add_row(
+            Text(report.loss), Text(came, _OUTCOMES[came]), " ".join(dict.fromkeys(codes))
+        )
+    for name in refused:
+        table.add_row(Text(name), Text("not checked", "bold red"), "")
+    return table
 
 
 def _report(report: Report, curves: bool) -> Iterator[RenderableType]:
@@ -89,12 +130,10 @@ def _rows(finding: Finding) -> Iterator[tuple[str, str]]:
     if finding.waived is not None:
         yield "waived", finding.waived
         return
+    for name, value in proof(finding):
+        yield name, _short(value)
     evidence = finding.evidence
     if evidence is not None:
-        for name in ("y_true", "y_pred", "value", "gradient"):
-            value = getattr(evidence, name)
-            if value is not None:
-                yield name, _short(value)
         yield "run", ", ".join(filter(None, (evidence.backend, evidence.mode, evidence.note)))
     if finding.consequence:
         yield "in training", finding.consequence
@@ -155,13 +194,12 @@ def _summary(reports: Sequence[Report], refused: Mapping[str, str]) -> Text:
 
 def _on_guesses(reports: Sequence[Report]) -> str:
     """What to write where kinds of target were guessed; nothing where all were given."""
-    guessed = [report for report in reports if report.target_inferred]
+    guessed = [each for each in reports if each.target_inferred and each.target != "unknown"]
     if not guessed:
         return ""
     kinds = ", ".join(dict.fromkeys(report.target for report in guessed))
-    codes = dict.fromkeys(f.rule.code for report in guessed for f in report.undecided)
+    doubt = on_doubt(finding for report in guessed for finding in report.undecided)
     weakly = "weakly " if any(report.target_weak for report in guessed) else ""
-    doubt = f", and {', '.join(codes)} would be errors if that is right" if codes else ""
     unsure = next((report for report in guessed if not report.decided), guessed[0])
     advice = f"{unsure.loss} --target KIND" if len(reports) > 1 else "--target KIND"
     each = "for each loss, as " if len(reports) > 1 else ""
