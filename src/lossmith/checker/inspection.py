@@ -53,6 +53,7 @@ PROBES: dict[str, Probe] = {
     "floor": direction.probe_floor,
     "descent": direction.probe_descent,
     "parameters": parameters.probe_parameters,
+    "far targets": parameters.probe_far_targets,
     "boxes": direction.probe_boxes,
     "survival scores": scores.probe_survival_scores,
     "censored": survival.probe_censored,
