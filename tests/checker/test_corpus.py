@@ -25,11 +25,12 @@ CORRECT = {case.id: case for case in correct_losses()}
 CAUGHT_ON_EVERY_BACKEND = (
     "B03", "B05", "B21", "B24", "B37", "B40", "B45", "B62-random", "B65", "B67-tensorforce",
     "B68-softmax", "B81", "B89-shadowed", "W03", "W20", "W32", "W50", "W60", "W78", "W80",
+    "U31", "U37", "U39",
 )  # fmt: skip
 LEFT_ALONE = (
     "keras-mse", "keras-bce-logits", "keras-cce-smoothed", "keras-sparse", "dice-batch",
     "tukey", "asymmetric-mse", "gaussian-nll", "contrastive-of-distances", "cox-breslow", "giou",
-    "wasserstein", "triplet-batch-hard",
+    "wasserstein", "triplet-batch-hard", "flsd-53", "smape-of-any-target",
 )  # fmt: skip
 NOT_IN_A_PROBE = ("saving", "compiling", "model")
 """Classes of bugs that take a child, another backend or a model to show."""

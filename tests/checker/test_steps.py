@@ -118,3 +118,16 @@ def test_what_pushes_no_classes_apart_is_told_from_what_only_pulls() -> None:
     assert "nothing pushes classes apart" in found[0].message
     assert serious(triplet(lambda d, same: d + 1e3 * same), "embedding", batchwise=True) == []
     assert "LSM207" not in {f.rule.code for f in serious(centers, "embedding", batchwise=True)}
+
+
+@pytest.mark.parametrize("shortest", [0, 1])
+def test_a_mean_over_the_steps_that_count_is_no_fault_where_a_row_has_none(shortest: int) -> None:
+    def over_what_counts(y_true, y_pred):
+        ids = ops.cast(y_true, "int32")
+        counts = ops.cast(ids != 0, "float32")
+        each = -ops.sum(ops.one_hot(ids, 4) * ops.log_softmax(y_pred, axis=-1), axis=-1)
+        return ops.sum(each * counts) / ops.maximum(ops.sum(counts), 1.0)
+
+    lengths = np.asarray([5, 3, shortest, 4, 2, 5])[:, None]
+    padded = np.where(np.arange(5) < lengths, np.maximum(IDS, 1), 0)
+    assert not serious(over_what_counts, y_true=padded, y_pred=SCORES)

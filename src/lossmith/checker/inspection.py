@@ -12,6 +12,7 @@ from lossmith.checker.card import measure
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Evaluator, fast_start
 from lossmith.checker.probes import (
+    approach,
     batch,
     choices,
     convention,
@@ -45,10 +46,14 @@ PROBES: dict[str, Probe] = {
     "scan": scan.probe_scan,
     "gradcheck": scan.probe_gradcheck,
     "path": direction.probe_path,
+    "rise": approach.probe_rise,
+    "certain": approach.probe_certain,
+    "empty": approach.probe_empty,
     "every class": scores.probe_every_class,
     "floor": direction.probe_floor,
     "descent": direction.probe_descent,
     "parameters": parameters.probe_parameters,
+    "far targets": parameters.probe_far_targets,
     "boxes": direction.probe_boxes,
     "survival scores": scores.probe_survival_scores,
     "censored": survival.probe_censored,

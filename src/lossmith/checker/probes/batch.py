@@ -7,6 +7,7 @@ import numpy as np
 from lossmith.checker import rules
 from lossmith.checker.context import Context, close
 from lossmith.checker.evaluate import Observation
+from lossmith.checker.probes import normalised
 from lossmith.checker.report import Evidence, Finding
 from lossmith.checker.targets import ROWS
 from lossmith.core import Loss
@@ -36,35 +37,10 @@ def probe_rows(context: Context) -> Iterator[Finding]:
         )
     elif context.scalar:
         yield from _scalar(context)
-    elif _normalises_over_the_rows(context):
-        yield rules.finding(
-            rules.WRONG_AXIS,
-            "A number added to the scores of one class in every row leaves the loss as it is, and "
-            "one added to all scores of a row changes it: the softmax runs over the samples "
-            "instead of the classes.",
-            evidence,
-            consequence="each sample competes with the others of its batch, and the classes of a "
-            "sample do not compete at all",
-            remedy="normalise over the last axis, `ops.log_softmax(y_pred, axis=-1)`",
-            severity=context.directed,
-        )
+    elif normalised.over_the_rows(context):
+        yield normalised.finding(context)
     elif not context.rowwise:
         yield from _coupled(context)
-
-
-def _normalises_over_the_rows(context: Context) -> bool:
-    """Whether a loss of logits sees no shift of a column and does see one of a row."""
-    problem = context.problem
-    several = "categorical" in problem.kind and problem.kind.endswith("logits")
-    if not several or context.rowwise or not context.random.finite:
-        return False
-    steps = np.linspace(-1.0, 1.5, problem.y_pred.size, dtype="float32")
-    by_column, by_row = (
-        context.evaluator.reduced(problem.y_true, problem.y_pred + shift).scalar
-        for shift in (steps[: problem.y_pred.shape[1]], steps[:ROWS, None])
-    )
-    here = context.random.scalar
-    return close(by_column, here, 1e-5) and not close(by_row, here, 1e-3)
 
 
 def _scalar(context: Context) -> Iterator[Finding]:

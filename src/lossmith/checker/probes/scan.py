@@ -33,7 +33,7 @@ def scans(context: Context) -> list[Scan]:
         found: list[Scan | None] = []
         problem = context.problem
         known = problem.kind == "regression" and problem.perfect is not None
-        if known and not is_scale_free(context):
+        if known and _is_resolved(context) and not is_scale_free(context):
             found = [_scan(context, target) for target in _targets(context)]
         context.memo["scans"] = [scan for scan in found if scan is not None]
     return list(context.memo["scans"])
@@ -47,6 +47,13 @@ def is_scale_free(context: Context) -> bool:
         same = doubled.finite_value and close(doubled.scalar, context.random.scalar)
         context.memo["scale free"] = same
     return bool(context.memo["scale free"])
+
+
+def _is_resolved(context: Context) -> bool:
+    """Whether float32 tells predictions apart that are one step of the curve from each other."""
+    errors = _errors(context)
+    largest = max(abs(target) for target in _targets(context)) + abs(errors).max()
+    return bool(np.spacing(np.float32(largest)) < 0.1 * (errors[1] - errors[0]))
 
 
 def _targets(context: Context) -> tuple[float, ...]:
@@ -105,6 +112,8 @@ def probe_scan(context: Context) -> Iterator[Finding]:
             if finding is not None:
                 yield finding
                 break
+    if not context.settings.adversarial:
+        yield from _relative(context)
 
 
 def _scale(scan: Scan) -> float:
@@ -153,6 +162,8 @@ def jump(context: Context, scan: Scan) -> Finding | None:
     steps = np.abs(np.diff(scan.values))
     slopes = np.abs(scan.slopes)
     expected = np.maximum(slopes[1:], slopes[:-1]) * (errors[1] - errors[0])
+    if _is_relative(context, scan):
+        expected[_CENTRE - 1 : _CENTRE + 1] = np.inf
     for index in np.argsort(steps - 1.5 * expected)[::-1][:2]:
         coarse = steps[index]
         if coarse < 1.5 * expected[index] + 1e-3 * max(1e-3, min(1.0, _scale(scan))):
@@ -172,6 +183,32 @@ def jump(context: Context, scan: Scan) -> Finding | None:
                 "value (for Huber, 0.5 * e^2 and t * (abs(e) - 0.5 * t))",
             )
     return None
+
+
+def _is_relative(context: Context, scan: Scan) -> bool:
+    """Whether it is only for the target 0 that the smallest error costs about as much as any."""
+    others = [_share_of_first_step(other) for other in scans(context) if other.target != 0]
+    return scan.target == 0 and bool(others) and max(others) < 0.2 < _share_of_first_step(scan)
+
+
+def _share_of_first_step(scan: Scan) -> float:
+    beside = min(scan.values[_CENTRE - 1], scan.values[_CENTRE + 1])
+    return float(beside - scan.values[_CENTRE]) / _scale(scan)
+
+
+def _relative(context: Context) -> Iterator[Finding]:
+    for scan in scans(context):
+        if _is_relative(context, scan):
+            yield rules.finding(
+                rules.JUMP,
+                f"For the target 0 an error of {_STEP:.2g} costs {scan.values[_CENTRE + 1]:.4g}, "
+                "about as much as any: errors are measured against their targets.",
+                _evidence(context, scan, [_CENTRE, _CENTRE + 1], "no error, then a small one"),
+                consequence="rows whose target is 0 cost the most and hardly train the model",
+                remedy="declare the range of the targets if 0 is not in it, `domain=(low, high)`; "
+                "else add to the denominator what counts as a small target",
+                severity="information",
+            )
 
 
 def _wrong_side(context: Context, scan: Scan) -> Finding | None:

@@ -7,6 +7,10 @@ from keras import ops
 
 from checker.corpus.case import correct
 
+_DRAWN = np.random.default_rng(5)
+TARGETS = _DRAWN.normal(0, 1, (8, 1))
+MIXTURES = _DRAWN.normal(0, 1, (8, 9))
+
 
 @correct("gaussian-of-two-slices", "regression")
 def gaussian_of_two_slices(y_true, y_pred):
@@ -30,6 +34,24 @@ def mixture_of_three(y_true, y_pred, components=3):
     z = (y_true - means) * ops.exp(-log_sigmas)
     each = -0.5 * ops.square(z) - log_sigmas - 0.5 * math.log(2 * math.pi)
     return -ops.logsumexp(ops.log_softmax(weights, axis=-1) + each, axis=-1)
+
+
+@correct("mixture-of-a-batch", "regression", batch=(TARGETS, MIXTURES))
+def mixture_of_a_batch(y_true, y_pred):
+    return mixture_of_three(y_true, y_pred)
+
+
+@correct("exponential-side-and-scale", "regression", batch=(TARGETS, MIXTURES[:, :2]))
+def exponential_side_and_scale(y_true, y_pred):
+    error, log_scale = y_true - y_pred[:, :1], y_pred[:, 1:]
+    z = ops.clip(error * ops.exp(-log_scale), -30.0, 30.0)
+    return ops.mean(ops.exp(error) - error - 1.0 + 0.01 * (ops.square(z) + log_scale), axis=-1)
+
+
+@correct("laplace-of-a-batch", "regression", batch=(TARGETS, MIXTURES[:, :2]))
+def laplace_of_a_batch(y_true, y_pred):
+    error, log_scale = ops.abs(y_true - y_pred[:, :1]), y_pred[:, 1:]
+    return ops.mean(error * ops.exp(-log_scale) + log_scale, axis=-1)
 
 
 @correct("five-quantiles", "regression")

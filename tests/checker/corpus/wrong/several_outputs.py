@@ -4,13 +4,14 @@ import numpy as np
 from keras import ops
 
 from checker.corpus.case import wrong
-from checker.corpus.witness import cheaper, gradient
+from checker.corpus.witness import cheaper, gradient, not_finite
 
 FLOOR = ("LSM206", "LSM207", "LSM208", "LSM209")
 OWN = "written for this corpus"
 _DRAWN = np.random.default_rng(5)
 TARGETS = _DRAWN.normal(0, 1, (8, 1))
 PARAMETERS = _DRAWN.normal(0, 1, (8, 2))
+MIXTURES = _DRAWN.normal(0, 1, (8, 9))
 
 
 @wrong(
@@ -42,3 +43,19 @@ def distance_of_centres_taken_off(y_true, y_pred):
 def likelihood_that_reads_one_column_twice(y_true, y_pred):
     mean, log_variance = y_pred[:, :1], y_pred[:, :1]
     return ops.mean(log_variance + ops.square(y_true - mean) * ops.exp(-log_variance), axis=-1)
+
+
+@wrong(
+    "U40",
+    "regression",
+    bug="underflow",
+    expected=("LSM101",),
+    source=OWN,
+    batch=(TARGETS, MIXTURES),
+    witness=not_finite(20 * TARGETS, MIXTURES),
+)
+def mixture_of_densities_without_logarithms(y_true, y_pred):
+    shares, means, logs = y_pred[:, :3], y_pred[:, 3:6], y_pred[:, 6:]
+    scaled = (y_true - means) * ops.exp(-logs)
+    densities = ops.softmax(shares, axis=-1) * ops.exp(-logs - 0.5 * ops.square(scaled))
+    return -ops.log(ops.sum(densities, axis=-1))
