@@ -36,10 +36,10 @@ def test_the_two_predictions_beside_a_jump_are_shown() -> None:
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.8])
-def test_a_jump_away_from_a_decision_is_one_if_only_some_labels_have_it(threshold: float) -> None:
+def test_a_jump_away_from_a_decision_is_one_if_other_labels_have_it_too(threshold: float) -> None:
     assert found("LSM205", squares_weighted_from(threshold), "binary").severity == "error"
-    of_all = found("LSM205", squares_weighted_from(0.8, by_label=True), "binary")
-    assert of_all.severity == "information"
+    by_difficulty = found("LSM205", squares_weighted_from(0.8, by_label=True), "binary")
+    assert by_difficulty.severity == "information"
 
 
 def test_a_jump_is_left_alone_where_outliers_are_dropped_on_purpose() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from lossmith.checker import rules
 from lossmith.checker.context import Context
 from lossmith.checker.report import Finding
+from lossmith.checker.targets import ROWS
 
 _STEPS = np.linspace(0.0, 0.999, 33)
 _FINE = 129
@@ -32,8 +33,8 @@ class _Rise:
 def probe_rise(context: Context) -> Iterator[Finding]:
     """The loss does not jump upwards while a prediction improves.
 
-    A jump downwards may be the price of a wrong decision. One upwards that every label has, away
-    from any decision, may be a factor by the difficulty of a row.
+    A jump downwards may be the price of a wrong decision. One upwards away from any decision may
+    be a factor by the difficulty of a row, if no other label has it at the same prediction.
     """
     problem, settings = context.problem, context.settings
     if not problem.kind.startswith(("binary", "categorical", "sparse", "plus_minus")):
@@ -47,7 +48,7 @@ def probe_rise(context: Context) -> Iterator[Finding]:
     if not rises:
         return
     clearest = max(rises, key=lambda rise: (rise.decides, rise.dearest, rise.values[1]))
-    by_label = clearest.decides or clearest.dearest or len(rises) < len(problem.y_pred)
+    serious = clearest.decides or clearest.dearest or _meets_other_labels(context, clearest)
     y = problem.y_true[clearest.row : clearest.row + 1]
     p = np.stack([clearest.before, clearest.after])
     yield rules.finding(
@@ -59,7 +60,7 @@ def probe_rise(context: Context) -> Iterator[Finding]:
         consequence="a prediction that has just become better costs more than it did, and the "
         "gradient does not know of it",
         remedy="choose weights by the label, y_true, and not by the prediction",
-        severity=context.directed if by_label else "information",
+        severity=context.directed if serious else "information",
     )
 
 
@@ -93,6 +94,16 @@ def _rises(context: Context, start: np.ndarray, end: np.ndarray) -> list[_Rise]:
                   bool(high > 1.01 * coarse[: at[row] + 1, row].max()))
         )  # fmt: skip
     return found
+
+
+def _meets_other_labels(context: Context, rise: _Rise) -> bool:
+    """Whether rows of another label jump as well between these two predictions."""
+    labels = context.problem.y_true.reshape(ROWS, -1)
+    others = np.any(labels != labels[rise.row], axis=1)
+    before, after = (np.tile(each, (ROWS, 1)) for each in (rise.before, rise.after))
+    costs = _costs(context, before, after, np.stack([np.zeros(ROWS), np.ones(ROWS)]))
+    jumped = np.abs(costs[1] - costs[0]) > 0.1 * (rise.values[1] - rise.values[0])
+    return bool(np.any(jumped & others))
 
 
 def _decided(context: Context, prediction: np.ndarray) -> int:

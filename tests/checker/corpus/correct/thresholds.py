@@ -19,6 +19,13 @@ def focal_by_difficulty(y_true, y_pred):
     return -ops.mean(ops.power(1 - share, gamma) * ops.log(share), axis=-1)
 
 
+@correct("flsd-53-of-positives", "binary")
+def focal_by_difficulty_of_positives(y_true, y_pred):
+    p = ops.clip(y_pred, 1e-7, 1 - 1e-7)
+    positive = y_true * ops.power(1 - p, ops.where(p < 0.2, 5.0, 3.0)) * ops.log(p)
+    return -ops.mean(positive + (1 - y_true) * ops.square(p) * ops.log(1 - p), axis=-1)
+
+
 @correct("flsd-53-of-classes", "categorical")
 def focal_by_difficulty_of_classes(y_true, y_pred):
     share = ops.clip(ops.sum(y_true * y_pred, axis=-1), 1e-7, 1.0)
