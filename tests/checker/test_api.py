@@ -154,6 +154,12 @@ def test_nan_is_no_disagreement_but_a_fault_of_its_own() -> None:
     assert api._disagreements(results, Settings()) == []
 
 
+def test_a_waiver_without_a_reason_waives_nothing() -> None:
+    left = api._waived(found_on("jax", "error"), {"LSM204": ""})
+    assert left.waived is None
+    assert left.remedy.endswith("once it says why, behind the brackets")
+
+
 def test_a_waived_finding_is_shown_and_does_not_fail() -> None:
     waived = api._waived(found_on("jax", "error"), {"LSM204": "outliers are left alone"})
     assert waived.waived == "outliers are left alone"

@@ -191,6 +191,11 @@ def test_waivers_are_read_with_their_reasons() -> None:
     }
 
 
+def test_what_stands_in_the_next_line_is_no_reason() -> None:
+    text = "def f(y, p):\n    # lossmith: ignore[LSM302]\n    return ops.mean(y - p)\n"
+    assert Source("f.py", 1, text).waivers == {"LSM302": ""}
+
+
 def test_the_source_of_a_builtin_is_unknown() -> None:
     assert source_of(np.add) is None
 

@@ -178,7 +178,12 @@ def _waived(finding: Finding, waivers: Mapping[str, str]) -> Finding:
     reason = next(
         (text for code, text in waivers.items() if finding.rule.code.startswith(code)), None
     )
-    return finding if reason is None else replace(finding, waived=reason)
+    if reason is None:
+        return finding
+    if not reason:
+        told = "a waiver of it in the source counts once it says why, behind the brackets"
+        return replace(finding, remedy="; ".join(filter(None, (finding.remedy, told))))
+    return replace(finding, waived=reason)
 
 
 def _disagreements(results: list[BackendResult], settings: Settings) -> list[Finding]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from lossmith.checker.report import Location
 
-_WAIVER = re.compile(r"#\s*lossmith:\s*ignore\[(?P<codes>[\w\s,]+)\]\s*(?P<reason>.*)")
+_WAIVER = re.compile(r"#\s*lossmith:[ \t]*ignore\[(?P<codes>[\w ,]+)\](?P<reason>.*)")
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,12 @@ class Source:
 
     @property
     def waivers(self) -> Mapping[str, str]:
-        """The reason of each waived code: `# lossmith: ignore[LSM301, LSM302] reason`."""
+        """The reason of each waived code: `# lossmith: ignore[LSM301, LSM302] reason`.
+
+        A reason that is empty waives nothing.
+        """
         return {
-            code.strip(): found["reason"].strip() or "waived in the source without a reason"
+            code.strip(): found["reason"].strip()
             for found in _WAIVER.finditer(self.factory or self.text)
             for code in found["codes"].split(",")
         }

@@ -279,8 +279,8 @@ def probe_ranks(context: Context) -> Iterator[Finding]:
     if seen.ran and usual.finite_value and not close(seen.scalar, usual.scalar, 1e-3):
         yield rules.finding(
             rules.RANK_BROADCAST,
-            f"Labels of shape {other.shape} instead of {y.shape} change the loss from "
-            f"{usual.scalar:.6g} to {seen.scalar:.6g}: every label is compared with "
+            f"With labels of shape {y.shape} the loss is {usual.scalar:.6g}, with the same ones of "
+            f"shape {other.shape} it is {seen.scalar:.6g}: one way every label is compared with "
             "every prediction.",
             context.evidence(other, p, seen, f"labels {other.shape}, predictions {p.shape}"),
             consequence="the model learns the mean of the targets and nothing else, without any "

@@ -109,17 +109,24 @@ def _mixed(context: Context) -> Iterator[Finding]:
         if not _turns(context, values, steps):
             continue
         minority = np.sign(steps) != np.sign(values[-1] - values[0])
-        index = int(np.argmax(np.abs(steps) * minority))
-        d = DISTANCES[[0, index, index + 1, -1]].astype("float32")
+        turn = _turning_point(minority, int(np.argmax(np.abs(steps) * minority)))
+        shown = [0, turn, -1]
         yield rules.finding(
             rules.NOT_MONOTONE,
-            f"For label {label} the loss turns around at a distance of {DISTANCES[index]:.3g}.",
-            context.evidence([label] * 4, d, note="values "
-                             + ", ".join(f"{values[i]:.4g}" for i in (0, index, index + 1, -1))),
+            f"For label {label} the loss turns around at a distance of {DISTANCES[turn]:.3g}.",
+            context.evidence([label] * 3, DISTANCES[shown].astype("float32"),
+                             note="values " + ", ".join(f"{values[i]:.4g}" for i in shown)),
             consequence="beyond that distance these pairs are moved the wrong way",
             remedy="a margin needs `ops.maximum(margin - d, 0)` before the square",
             severity=context.directed,
         )  # fmt: skip
+
+
+def _turning_point(minority: np.ndarray, index: int) -> int:
+    """Where the steps about one that goes the other way begin to, or end if they are the first."""
+    others = np.flatnonzero(~minority)
+    before = others[others < index]
+    return int(before[-1] + 1 if len(before) else others[others > index][0])
 
 
 def _turns(context: Context, values: np.ndarray, steps: np.ndarray) -> bool:
