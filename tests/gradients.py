@@ -80,6 +80,16 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, fullgraph=True, backend="aot_eager")
 
 
+def compiled_value_and_gradient(function: Function, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """As `value_and_gradient`, in a step that is compiled as a training step is."""
+    with_gradient, x = _VALUE_AND_GRADIENT[keras.backend.backend()], ops.convert_to_tensor(x)
+    if keras.backend.backend() == "torch":
+        value, gradient = with_gradient(compiled(function), x)
+    else:
+        value, gradient = compiled(lambda tensor: with_gradient(function, tensor))(x)
+    return to_numpy(value), to_numpy(gradient)
+
+
 def as_one_program(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled on JAX, whose eager calls compile each operation by itself."""
     return compiled(function) if keras.backend.backend() == "jax" else function

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from by_loops import check
 from contract import allpairs_oracles as oracles
-from gradients import double_precision, forget_losses, value_and_gradient
+from gradients import (
+    compiled_value_and_gradient,
+    double_precision,
+    forget_losses,
+    value_and_gradient,
+)
 from keras import ops
 
 import lossmith as ls
@@ -102,6 +107,15 @@ def test_embeddings_of_any_length(loss):
     assert float(loss(ids, embeddings)) == pytest.approx(expected, rel=1e-5)
     with by_rows():
         assert float(loss(ids, embeddings)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [L.nt_xent, L.all_pairs_contrastive, HARDEST[0]], ids=repr)
+def test_a_compiled_training_step_has_the_same_value_and_gradient(loss):
+    ids, embeddings = ops.convert_to_tensor(np.arange(8) // 2), batch()
+    expected = value_and_gradient(lambda x: loss(ids, x), embeddings)
+    found = compiled_value_and_gradient(lambda x: loss(ids, x), embeddings)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-4, atol=1e-6)
 
 
 def test_the_first_of_equals_is_taken_as_by_rows():

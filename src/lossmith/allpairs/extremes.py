@@ -90,13 +90,14 @@ def _triplets(
         active = engine.finished(share * ops.cast(excess > 0, share.dtype), count, loss)
         pulls = [measures.pull(loss.measure, active, each)[:, None] for each in (near, far)]
         attraction, repulsion = (pull * step for pull, step in zip(pulls, steps, strict=True))
-        place = ops.arange(len(own), dtype="int32")
-        gathered = driver.add_rows(total[0], i * len(own), place, attraction - repulsion)
+        edge = own.shape[0]
+        place = ops.arange(edge, dtype="int32")
+        gathered = driver.add_rows(total[0], i * edge, place, attraction - repulsion)
         gathered = driver.scatter_rows(gathered, partners[0], -attraction)
         return value, driver.scatter_rows(gathered, partners[1], repulsion)
 
     start = (ops.zeros((), dtype=counts.dtype), *([ops.zeros_like(items)] if gradient else []))
-    value, *total = driver.loop(len(vectors), visit, start)
+    value, *total = driver.loop(vectors.shape[0], visit, start)
     return engine.finished(value, count, loss), *(each[: tiles.count] for each in total)
 
 
