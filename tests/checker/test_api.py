@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from lossmith.checker import api, arguments, rules
 from lossmith.checker.processes import Probed
 from lossmith.checker.report import BackendResult, Evidence
 from lossmith.checker.settings import Settings
+from lossmith.checker.source import source_in_file
 
 
 @pytest.mark.parametrize(
@@ -152,6 +154,17 @@ def test_rounding_near_zero_is_no_disagreement() -> None:
 def test_nan_is_no_disagreement_but_a_fault_of_its_own() -> None:
     results = [seen("jax", math.nan), seen("torch", 1.0)]
     assert api._disagreements(results, Settings()) == []
+
+
+def test_a_loss_that_ends_its_process_is_still_found_in_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "ending.py"
+    text = "import os\n\n\ndef ending(y_true, y_pred):\n    os._exit(3)\n"
+    file.write_text(text, encoding="utf-8")
+    report = ls.check(f"{file}:ending", target="regression", backends=keras.backend.backend())
+    assert [finding.rule.code for finding in report.findings] == ["LSM905"]
+    assert report.location is not None
+    assert (report.location.file, report.location.line) == (str(file), 4)
+    assert source_in_file(str(file), "other") is None
 
 
 def test_a_waiver_without_a_reason_waives_nothing() -> None:

@@ -15,6 +15,7 @@ from lossmith.checker.inspection import settle
 from lossmith.checker.processes import Probed, fastest, probe_backends, probe_here
 from lossmith.checker.report import BackendResult, Card, Evidence, Finding, Report
 from lossmith.checker.settings import Entry, Settings, Target, interval
+from lossmith.checker.source import source_in_file
 from lossmith.checker.subject import describe, name_of
 from lossmith.checker.transport import NotTransportableError
 from lossmith.core.backend import installed_backends, keras
@@ -110,7 +111,10 @@ def _probed(loss: Any, settings: Settings, backends: Sequence[str]) -> tuple[str
     except NotTransportableError as error:
         return name_of(loss), probe_here(loss, settings, backends, str(error))
     with progress.shown(subject.name, backends) as on_done:
-        return subject.name, probe_backends(subject, settings, backends, on_done)
+        probed = probe_backends(subject, settings, backends, on_done)
+    if probed.source is None and subject.kind == "file":
+        probed = replace(probed, source=source_in_file(subject.place, subject.expression))
+    return subject.name, probed
 
 
 def _seen_with(settings: Settings, model: Any) -> Settings:

@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from lossmith.checker.report import Location
@@ -63,6 +64,22 @@ def source_of(loss: Any) -> Source | None:
         return None
     text = textwrap.dedent("".join(lines))
     return Source(file, max(start, 1), text, _factory_text(written, max(start, 1)))
+
+
+def source_in_file(file: str, name: str) -> Source | None:
+    """The source of what a file defines under a name, for one that no process could import or run.
+
+    `None` if the file cannot be read, or defines nothing of the name by itself.
+    """
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines(keepends=True)
+        tree = ast.parse("".join(lines))
+    except (OSError, ValueError, SyntaxError):
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return Source(file, node.lineno, "".join(lines[node.lineno - 1 : node.end_lineno]))
+    return None
 
 
 def _factory_text(written: Any, line: int) -> str:
