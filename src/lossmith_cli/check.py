@@ -123,8 +123,8 @@ def check(
     """Find out whether losses are broken, before training.
 
     Each loss runs in a child process for each installed backend, with a time limit: one that hangs
-    or crashes harms nothing. The exit code is 0 if no error was found, 1 if there were, 2 if a loss
-    could not be checked.
+    or crashes harms nothing. The exit code is 0 if no error was found, 1 if there were (a loss that
+    raises, hangs or ends its process has one), 2 if what was named could not be found or imported.
 
     A finding is waived by a comment in the loss: # lossmith: ignore[LSM301] the reason
 
