@@ -89,10 +89,16 @@ class Visits:
         return driver.switch(some, [lambda found: found, carefully], found)
 
 
+def product_of(block: Block) -> Any:
+    """The products of a block's vectors, or their squared distances."""
+    rows, columns = block.rows.table, block.columns.table
+    return driver.product(rows.as_row(), ops.transpose(columns.as_column()))
+
+
 def _plainly(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> tuple[Any, Any]:
     """Whether some pairs may be near (`None` for products), and what is made if none are."""
     measure, rows, columns = loss.measure, block.rows.table, block.columns.table
-    product = driver.product(rows.as_row(), ops.transpose(columns.as_column()))
+    product = product_of(block)
     if not measures.is_distance(measure):
         return None, use(loss, _itself, product, None, block, given, *options)
     present = block.present()
@@ -105,7 +111,7 @@ def _plainly(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> tu
 def _carefully(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> Any:
     """What is made of a block if the differences of its near pairs are computed."""
     measure, rows, columns = loss.measure, block.rows.table, block.columns.table
-    product = driver.product(rows.as_row(), ops.transpose(columns.as_column()))
+    product = product_of(block)
     present = block.present()
 
     def mask() -> Any:

@@ -134,9 +134,7 @@ def _better(tiles: Tiles, carry: Any, at: Any, found: Any, start: Any) -> Any:
 
 def _hardest_of(block: Block) -> tuple[Any, Any]:
     """The hardest partners that the anchors on both sides of a tile have in it."""
-    rows, columns, weights = block.rows.table, block.columns.table, block.rows.weights
-    product = driver.product(rows.as_row(), ops.transpose(columns.as_column()))
-    row = engine.row_of(block)
+    product, weights, row = engine.product_of(block), block.rows.weights, engine.row_of(block)
     groups = (row.positives, row.negatives)
     of_rows = _largest(product, groups, 1)
     if weights is not None:

@@ -140,15 +140,11 @@ def _sides(tiles: Tiles, block: Block, known: tuple[Any, ...]) -> tuple[Any, ...
     return block.anywhere(), rows, columns
 
 
-def _products(block: Block) -> Any:
-    return driver.product(block.rows.table.vectors, ops.transpose(block.columns.table.vectors))
-
-
 def _sums(
     loss: Any, index: int, block: Block, rows: Any, columns: Any
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The sums of the anchors on both sides of a tile over the partners in it."""
-    products, weights = _products(block), block.rows.weights
+    products, weights = engine.product_of(block), block.rows.weights
     row, entries = engine.row_of(block), loss.sums().stages[index].entries
     of_rows, of_columns = entries(products, row, *rows), entries(products, row, *columns)
     if weights is not None:
@@ -162,7 +158,7 @@ def _sums(
 
 def _pulls(loss: Any, block: Block, rows: Any, columns: Any, both: bool) -> tuple[Any, ...]:
     """The gradient of a tile's rows; and that of its columns, if it is wanted."""
-    products, weights = _products(block), block.rows.weights
+    products, weights = engine.product_of(block), block.rows.weights
     row, pair_slope = engine.row_of(block), loss.sums().pair_slope
     slope = pair_slope(products, row, *rows) + pair_slope(products, row, *columns)
     slope = slope if weights is None else row.weighed(weights[:, None] * slope)

@@ -151,13 +151,7 @@ _LOOKS: Mapping[Target, tuple[Look, ...]] = {
     "embedding": (_several_per_row,),
     "boxes": (_several_per_row,),
     "categorical": (_several_per_row, _one_class_per_row, _probabilities),
-    "categorical_logits": (
-        _several_per_row,
-        _one_class_per_row,
-    ),
+    "categorical_logits": (_several_per_row, _one_class_per_row),
     "sparse_categorical": (_several_per_row, _ids, _probabilities),
-    "sparse_categorical_logits": (
-        _several_per_row,
-        _ids,
-    ),
+    "sparse_categorical_logits": (_several_per_row, _ids),
 }

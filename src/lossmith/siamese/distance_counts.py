@@ -231,7 +231,7 @@ def checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """
     flat_labels = _flat("labels", labels)
     is_same = flat_labels.astype(bool)
-    if not _is_0_or_1(flat_labels):
+    if not _are_0_or_1(flat_labels, is_same):
         row = int(np.argmax(flat_labels != is_same))
         raise ValueError(
             "Pair labels must be 1 (same) or 0 (different). "
@@ -240,13 +240,12 @@ def checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     return is_same
 
 
-def _is_0_or_1(labels: npt.NDArray[Any]) -> bool:
-    if labels.dtype.kind == "b" or not len(labels):
-        return True
-    # Bounds of integers are found in a fraction of the time that comparing each takes.
-    if labels.dtype.kind in "iu":
+def _are_0_or_1(labels: npt.NDArray[Any], is_same: npt.NDArray[np.bool_]) -> bool:
+    """Whether labels are no other numbers than 0 and 1."""
+    if labels.dtype.kind in "iu" and len(labels):
+        # Bounds of integers are found in a fraction of the time that comparing each takes.
         return bool(labels.min() >= 0 and labels.max() <= 1)
-    return not np.any(labels != labels.astype(bool))
+    return not np.any(labels != is_same)
 
 
 def _flat(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
