@@ -1,4 +1,8 @@
-"""How all pairs are cut into blocks: whole rows, or square tiles that hold every pair once."""
+"""How all pairs are cut into blocks: whole rows, or square tiles that hold every pair once.
+
+Items lie along the last axis of every array here: vectors are `(d, n)` and what all items have is
+`(..., n)`, so that products read and write whole vector registers of items.
+"""
 
 import math
 from collections.abc import Callable
@@ -17,9 +21,17 @@ class Items(NamedTuple):
 
     table: Table
     labels: Any
-    """Class ids `(n,)`, or which of L labels each item has `(n, L)`."""
+    """Class ids `(n,)`, or which of L labels each item has `(L, n)`."""
     weights: Any
     """Weights `(n,)`; `None` if every item counts once."""
+
+    def number(self) -> Any:
+        """How many they are."""
+        return ops.shape(self.table.exact)[-1]
+
+    def ones(self) -> Any:
+        """A one for each, `(n,)`."""
+        return ops.ones_like(self.table.exact[0])
 
     def map(self, function: Callable[[Any], Any]) -> "Items":
         """The items with a function applied to every array."""
@@ -29,19 +41,17 @@ class Items(NamedTuple):
     def present(self) -> Any:
         """Which items count, `(n,)`."""
         if self.weights is None:
-            return ops.ones_like(self.table.exact[:, 0], dtype="bool")
+            return ops.ones_like(self.table.exact[0], dtype="bool")
         return ops.not_equal(self.weights, 0)
 
     def filled(self, missing: int) -> "Items":
         """With copies of the last item added, of weight 0."""
         if not missing:
             return self
-        weights = self.weights
-        if weights is None:
-            weights = ops.ones_like(self.table.exact[:, 0])
+        weights = self.ones() if self.weights is None else self.weights
 
         def fill(array: Any) -> Any:
-            return ops.concatenate([array, ops.repeat(array[-1:], missing, axis=0)], axis=0)
+            return ops.concatenate([array, ops.repeat(array[..., -1:], missing, axis=-1)], axis=-1)
 
         filled = self._replace(weights=None).map(fill)
         return filled._replace(weights=ops.pad(weights, [(0, missing)]))
@@ -72,8 +82,7 @@ class Block(NamedTuple):
 
     def size(self) -> tuple[Any, Any]:
         """How many anchors and how many partners."""
-        rows, columns = self.rows.table.exact, self.columns.table.exact
-        return ops.shape(rows)[0], ops.shape(columns)[0]
+        return self.rows.number(), self.columns.number()
 
     def anchors(self) -> Any:
         """The weights of the anchors, times how often their pairs count."""
@@ -96,7 +105,7 @@ class Rows:
     def __init__(self, driver: Any, rows: Items, columns: Items, size: Any) -> None:
         """Cut the anchors into blocks of a size."""
         self._driver, self._rows, self._columns = driver, rows, columns
-        self._count, partners = (ops.shape(each.table.exact)[0] for each in (rows, columns))
+        self._count, partners = rows.number(), columns.number()
         self._size = least(size, self._count)
         # Where its size is open it shows only here that there are no partners.
         number = (self._count + self._size - 1) // largest(self._size, 1)
@@ -117,11 +126,11 @@ class Rows:
         return self._driver.loop(self._number, body, carry)
 
     def add(self, total: Any, start: Any, rows: Any) -> Any:
-        """What all anchors have, `(n, ...)`, with the share of a block added."""
+        """What all anchors have, `(n, d)`, with the share of a block added."""
         return self._driver.add_rows(total, start, self._offsets(), rows)
 
     def _take(self, array: Any, start: Any) -> Any:
-        return self._driver.take_rows(array, start, self._offsets())
+        return self._driver.take_items(array, start, self._offsets())
 
     def _offsets(self) -> Any:
         return ops.arange(self._size, dtype="int32")
@@ -136,50 +145,82 @@ class Tiles:
     def __init__(self, driver: Any, items: Items, edge: int) -> None:
         """Cut the pairs of a batch with itself into tiles of an edge."""
         self._driver, self._edge = driver, edge
-        self.count = items.table.exact.shape[0]
+        self.count = items.number()
         self._number = -(-self.count // edge)
-        self.strips = items.filled(self._number * edge - self.count).map(self.cut)
+        self._items = items.filled(self._number * edge - self.count)
+        self.strips = self._items.map(self.cut)
 
     def finer(self, edge: int) -> "Tiles":
         """The same pairs in smaller tiles, of an edge that divides this one."""
-        return Tiles(self._driver, self.strips.map(self.flat), edge)
+        return Tiles(self._driver, self._items, edge)
 
     def cut(self, array: Any) -> Any:
-        """What every item has, in strips."""
-        return ops.reshape(array, (self._number, self._edge, *array.shape[1:]))
+        """What every item has, `(..., n)`, in strips."""
+        array = ops.reshape(array, (*array.shape[:-1], self._number, self._edge))
+        return array if len(array.shape) == 2 else ops.transpose(array, (1, 0, 2))
 
     def flat(self, strips: Any) -> Any:
         """The strips one after the other, with what they are filled with."""
-        return ops.reshape(strips, (-1, *strips.shape[2:]))
+        if len(strips.shape) == 3:
+            strips = ops.transpose(strips, (1, 0, 2))
+        return ops.reshape(strips, (*strips.shape[:-2], self._number * self._edge))
 
     def joined(self, strips: Any) -> Any:
-        """What the items have, `(n, ...)`."""
-        return self.flat(strips)[: self.count]
+        """What the items have, `(..., n)`."""
+        return self.flat(strips)[..., : self.count]
 
-    def each(self, visit: Visit, carry: Any) -> Any:
-        """`carry = visit(block, carry)` for every block."""
+    def sums(self, visit: "TileVisit", totals: Any) -> Any:
+        """Totals over all tiles."""
+        return self.collected(visit, totals, ())[0]
+
+    def collected(
+        self,
+        visit: "TileVisit",
+        totals: Any,
+        strips: Any,
+        join: "Join | None" = None,
+        reach: Any = None,
+    ) -> tuple[Any, Any]:
+        """Totals over all tiles, and what every item has from the tiles that it is in.
+
+        Args:
+            visit: a block to what it adds to the totals, and what its rows and its columns get; on
+                the diagonal columns get nothing.
+            totals: the numbers to start from.
+            strips: what the items have at the start, in strips.
+            join: what items have and what they get to what they have then; a sum by default.
+            reach: how many of the strips beyond it each strip meets, if not all: `(strips,)`.
+        """
+        join = join or added
 
         def row(i: Any, carry: Any) -> Any:
-            carry = visit(self._tile(i), carry)
+            totals, strips = carry
+            rows = self.strips.map(lambda each: self.take(each, i))
+            more, own, _ = visit(self._tile(rows, i))
 
             def beyond(k: Any, carry: Any) -> Any:
-                return visit(self._tile(i, i + k + 1), carry)
+                totals, own, strips = carry
+                j = i + k + 1
+                more, of_rows, of_columns = visit(self._tile(rows, i, j))
+                return added(totals, more), join(own, of_rows), put(strips, j, of_columns)
 
-            return self._loop(self._number - i - 1, beyond, carry)
+            start = added(totals, more), own, strips
+            if reach is None:
+                totals, own, strips = self._loop(self._number - i - 1, beyond, start)
+            else:
+                totals, own, strips = self._driver.loop(self.take(reach, i), beyond, start)
+            return totals, put(strips, i, own)
 
-        return self._loop(self._number, row, carry)
+        def put(strips: Any, i: Any, new: Any) -> Any:
+            known = tuple(self.take(each, i) for each in strips)
+            both = zip(strips, join(known, new), strict=True)
+            return tuple(self._driver.put_strip(each, i, one) for each, one in both)
+
+        return self._loop(self._number, row, (totals, strips))
 
     def take(self, strips: Any, i: Any) -> Any:
         """A strip."""
         return self._driver.take_strip(strips, i)
-
-    def put(self, strips: Any, i: Any, rows: Any) -> Any:
-        """The strips with one of them replaced."""
-        return self._driver.put_strip(strips, i, rows)
-
-    def add(self, strips: Any, i: Any, rows: Any) -> Any:
-        """The strips with rows added to one of them."""
-        return self.put(strips, i, self.take(strips, i) + rows)
 
     def _loop(self, count: Any, body: Any, carry: Any) -> Any:
         if self._number > _FEW_STRIPS:
@@ -188,13 +229,20 @@ class Tiles:
             carry = body(i, carry)
         return carry
 
-    def _tile(self, i: Any, j: Any = None) -> Block:
-        rows = self.strips.map(lambda each: self.take(each, i))
-        once = ops.ones_like(rows.table.exact[:, 0])
+    def _tile(self, rows: Items, i: Any, j: Any = None) -> Block:
         if j is None:
-            return Block(rows, rows, 0, once, i)
+            return Block(rows, rows, 0, rows.ones(), i)
         columns = self.strips.map(lambda each: self.take(each, j))
-        return Block(rows, columns, None, 2.0 * once, i, j)
+        return Block(rows, columns, None, 2.0 * rows.ones(), i, j)
+
+
+TileVisit = Callable[[Block], tuple[Any, Any, Any]]
+Join = Callable[[Any, Any], Any]
+
+
+def added(known: Any, new: Any) -> Any:
+    """The sums of two tuples, one by one."""
+    return tuple(a + b for a, b in zip(known, new, strict=True))
 
 
 def least(a: Any, b: Any) -> Any:

@@ -10,11 +10,13 @@ from lossmith.allpairs.pairs import Pairs
 from lossmith.allpairs.row import Row
 from lossmith.core import NonNegative, Positive
 from lossmith.core.backend import keras
-from lossmith.core.numerics import hinge
+from lossmith.core.numerics import hinge, square_root
 from lossmith.core.reduction import divide_or_zero
 from lossmith.core.tracing import is_traced
 
 ops = keras.ops
+_LEAST = 1e-37
+"""The square of a distance below which vectors that differ cannot be told from equal ones."""
 
 
 class AllPairsContrastive(AllPairsLoss):
@@ -72,8 +74,8 @@ class AllPairsContrastive(AllPairsLoss):
 
     @property
     def measure(self) -> Name:  # type: ignore[override]
-        """What the engine compares by: the distance."""
-        return self.distance
+        """What the engine compares by: the distance, or its square, which costs less."""
+        return "squared_euclidean" if self.distance == "euclidean" else self.distance
 
     def prepare(self, pairs: Pairs) -> Any:
         """One over the number of pairs of each kind, or over those that are active."""
@@ -93,23 +95,38 @@ class AllPairsContrastive(AllPairsLoss):
 
     def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
         """The weighted sums of values and of counts, and the slope of the first."""
+        scale = [row.given[kind] * weights[:, None] for kind in (0, 1)]
         pull, push = self._hinges(block)
-        of_pull, of_push = (pull, push) if self.squared else (self._attracts(pull), _active(push))
-        power = 2.0 if self.squared else 1.0
-        attraction, repulsion = (power * row.given[kind] * weights[:, None] for kind in (0, 1))
-        slope = row.weighed(row.select(attraction * of_pull, -repulsion * of_push))
-        value = ops.sum(slope * row.select(pull, -push)) / power
-        return value, ops.sum(weights), slope
+        costs = (ops.square(pull), ops.square(push)) if self.squared else (pull, push)
+        value = ops.sum(row.weighed(row.select(scale[0] * costs[0], scale[1] * costs[1])))
+        attraction, repulsion = self._steepness(block)
+        slope = row.select(scale[0] * attraction, -scale[1] * repulsion)
+        return value, ops.sum(weights), row.weighed(slope)
 
-    def _attracts(self, pull: Any) -> Any:
-        return _active(pull) if self._has_margin() else ops.ones_like(pull)
+    def _steepness(self, block: Any) -> tuple[Any, Any]:
+        """How fast the cost of a positive rises with the block, and that of a negative falls."""
+        if self.distance != "euclidean":
+            return self._steepness_in_distance(*self._hinges(block))
+        # Not divided by the distance of the hinges: a compiler would have to keep that for both.
+        inverse = ops.rsqrt(ops.maximum(block, _LEAST))
+        if not self.squared:
+            pull, push = self._steepness_in_distance(*self._hinges(block))
+            return 0.5 * pull * inverse, 0.5 * push * inverse
+        pull = hinge(1.0 - self.positive_margin * inverse) if self._has_margin() else None
+        return ops.ones_like(block) if pull is None else pull, hinge(self.margin * inverse - 1.0)
+
+    def _steepness_in_distance(self, pull: Any, push: Any) -> tuple[Any, Any]:
+        if self.squared:
+            return 2.0 * pull, 2.0 * push
+        return _active(pull) if self._has_margin() else ops.ones_like(pull), _active(push)
 
     def _has_margin(self) -> bool:
         return is_traced(self) or bool(self.positive_margin > 0)
 
     def _hinges(self, block: Any) -> tuple[Any, Any]:
-        pull = hinge(block - self.positive_margin) if self._has_margin() else block
-        return pull, hinge(self.margin - block)
+        distance = square_root(block) if self.distance == "euclidean" else block
+        pull = hinge(distance - self.positive_margin) if self._has_margin() else distance
+        return pull, hinge(self.margin - distance)
 
     def _count_active(self, measured: Any, row: Row) -> tuple[Any, Any]:
         pull, push = self._hinges(measured())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.allpairs import measures, near
-from lossmith.allpairs.blocks import Block, Items, Rows, Tiles, at_least, at_most, largest
+from lossmith.allpairs.blocks import Block, Items, Rows, Tiles, added, at_least, at_most, largest
 from lossmith.allpairs.pairs import Pairs, Side
 from lossmith.allpairs.row import Row, members
 from lossmith.core import backend
@@ -37,9 +37,9 @@ class Visits:
         """Prepare both sides for products."""
         self.loss, self.given, self.alone = loss, given, pairs.columns is None
         self.rows, self.columns = _items(loss.measure, pairs)
-        vectors, others = (each.table.exact for each in (self.rows, self.columns))
-        self.count, self.partners = ops.shape(vectors)[0], ops.shape(others)[0]
-        self.at_once = at_most(_ENTRIES, self.count, self.partners, ops.shape(vectors)[1])
+        self.count, self.partners = self.rows.number(), self.columns.number()
+        features = ops.shape(self.rows.table.exact)[0]
+        self.at_once = at_most(_ENTRIES, self.count, self.partners, features)
         self.symmetric = loss.symmetric and self.alone
         self._begin_with_rows = pairs.begin_with_rows
         tiled = self.symmetric and in_tiles(pairs)
@@ -52,33 +52,42 @@ class Visits:
             size = largest(_FEWEST_ROWS, entries // largest(self.partners, 1))
         return Rows(driver, self.rows, self.columns, size)
 
-    def each(self, visit: Callable[[Block, Any], Any], carry: Any) -> Any:
-        """`carry = visit(block, carry)` for every block."""
+    def sums(self, visit: Callable[[Block], tuple[Any, ...]], start: tuple[Any, ...]) -> Any:
+        """The sums over all blocks of what a visit gives."""
         if isinstance(self.cut, Tiles):
-            return self.cut.each(visit, carry)
+            return self.cut.sums(lambda block: (visit(block), (), ()), start)
+        return self.each(self.cut, lambda block, carry: added(carry, visit(block)), start)
+
+    def each(self, cut: Rows, visit: Callable[[Block, Any], Any], carry: Any) -> Any:
+        """`carry = visit(block, carry)` for every block of whole rows."""
         if self.at_once and self.count:
             place = 0 if self._begin_with_rows else None
-            ones = ops.ones_like(self.rows.table.exact[:, 0])
-            return visit(Block(self.rows, self.columns, place, ones, 0), carry)
-        return self.cut.each(visit, carry, self._begin_with_rows)
+            return visit(Block(self.rows, self.columns, place, self.rows.ones(), 0), carry)
+        return cut.each(visit, carry, self._begin_with_rows)
 
-    def measured(self, block: Block, use: Callable[..., tuple[Any, ...]], *options: Any) -> Any:
+    def measured(self, block: Block, use: Callable[..., tuple[Any, ...]]) -> Any:
         """What is made of a block's similarities or distances `(rows, columns)`.
 
         Args:
             block: the anchors and their partners.
-            use: `(loss, measure, product, close, block, given, *options)` to a tuple of tensors,
-                where `measure` of the product is the block; `close` are the near pairs whose
-                differences were computed, `None` if there are none.
-            options: more arguments of `use`.
+            use: `(loss, measure, product, close, block, given)` to a tuple of tensors, where
+                `measure` of the product is the block; `close` are the near pairs whose differences
+                were computed, `None` if there are none.
         """
+        return self._made(block, _if_none_is_near, use)
+
+    def pulled(self, block: Block, both: bool) -> Any:
+        """The sums of values and counts of a block, and the gradients of its rows and columns."""
+        return self._made(block, _unless_it_is_not_a_number, _pulled, both)
+
+    def _made(self, block: Block, plainly: Any, use: Any, *options: Any) -> Any:
         loss, given = self.loss, self.given
         if self.at_once and measures.is_distance(loss.measure):
             rows, columns = block.rows.table, block.columns.table
-            every = near.All(rows.exact[:, None] - columns.exact[None, :])
+            every = near.All(rows.exact[:, :, None] - columns.exact[:, None, :])
             distances = measures.exact(loss.measure, every.differences)
             return use(loss, _itself, distances, every, block, given, *options)
-        compute = driver.compiled(_plainly, loss, block.size())
+        compute = driver.compiled(plainly, loss, block.size())
         some, found = compute(use, loss, block.anywhere(), given, *options)
         if some is None:
             return found
@@ -92,34 +101,51 @@ class Visits:
 def product_of(block: Block) -> Any:
     """The products of a block's vectors, or their squared distances."""
     rows, columns = block.rows.table, block.columns.table
-    return driver.product(rows.as_row(), ops.transpose(columns.as_column()))
+    return driver.product(ops.transpose(rows.as_row()), columns.as_column())
 
 
-def _plainly(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> tuple[Any, Any]:
+def _if_none_is_near(use: Any, loss: Any, block: Block, given: Any) -> tuple[Any, Any]:
     """Whether some pairs may be near (`None` for products), and what is made if none are."""
     measure, rows, columns = loss.measure, block.rows.table, block.columns.table
     product = product_of(block)
     if not measures.is_distance(measure):
-        return None, use(loss, _itself, product, None, block, given, *options)
+        return None, use(loss, _itself, product, None, block, given)
     present = block.present()
     others = product if present is None else ops.where(present, product, np.inf)
     closest = driver.smallest(others, block.place, _offsets(block))
     some = ops.cast(measures.may_be_near(closest, rows.norms, columns.norms), "int32")
-    return some, use(loss, measures.from_product, product, None, block, given, *options)
+    return some, use(loss, measures.from_product, product, None, block, given)
+
+
+def _unless_it_is_not_a_number(
+    use: Any, loss: Any, block: Block, given: Any, both: bool
+) -> tuple[Any, Any]:
+    """Whether some pairs are near (`None` for products), and what is made if none are.
+
+    A near pair makes the gradient of its row something that is not a number, which costs no look
+    at the block of its own.
+    """
+    product = product_of(block)
+    if not measures.is_distance(loss.measure):
+        return None, use(loss, _itself, product, None, block, given, both)
+    close = near.Unresolved(_near(product, block))
+    found = use(loss, measures.from_product, product, close, block, given, both)
+    return ops.cast(ops.isnan(ops.sum(found[2][0])), "int32"), found
+
+
+def _near(product: Any, block: Block) -> Any:
+    """Which pairs of a block are near, of two different items that count."""
+    present = block.present()
+    close = measures.are_near(product, block.rows.table.norms, block.columns.table.norms)
+    close = close if present is None else ops.logical_and(close, present)
+    return _without_itself(close, block)
 
 
 def _carefully(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> Any:
     """What is made of a block if the differences of its near pairs are computed."""
     measure, rows, columns = loss.measure, block.rows.table, block.columns.table
     product = product_of(block)
-    present = block.present()
-
-    def mask() -> Any:
-        close = measures.are_near(product, rows.norms, columns.norms)
-        close = close if present is None else ops.logical_and(close, present)
-        return _without_itself(close, block)
-
-    close = near.found(mask)
+    close = near.found(lambda: _near(product, block))
     found = measures.from_product(measure, product)
     found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
     return use(loss, _itself, found, close, block, given, *options)
@@ -136,7 +162,7 @@ def tiles_of(loss: Any, pairs: Pairs) -> Tiles:
 
 
 def _tiles(items: Items) -> Tiles:
-    return Tiles(driver, items, driver.EDGES[is_large(ops.shape(items.table.exact)[0])])
+    return Tiles(driver, items, driver.EDGES[is_large(items.number())])
 
 
 def is_large(number: Any) -> bool:
@@ -146,10 +172,12 @@ def is_large(number: Any) -> bool:
 
 def _items(measure: measures.Name, pairs: Pairs) -> tuple[Items, Items]:
     def side(table: measures.Table, items: Side) -> Items:
-        return Items(table, items.labels, items.weights)
+        labels = items.labels
+        labels = labels if len(labels.shape) == 1 else ops.transpose(labels)
+        return Items(table, labels, items.weights)
 
-    others = None if pairs.columns is None else pairs.columns.vectors
-    rows, columns = measures.tables(measure, pairs.rows.vectors, others)
+    vectors = [ops.transpose(each) for each in pairs.vectors()]
+    rows, columns = measures.tables(measure, vectors[0], *(vectors[1:] or [None]))
     return side(rows, pairs.rows), side(columns, pairs.partners)
 
 
@@ -166,16 +194,17 @@ def total(loss: Any, pairs: Pairs, formula: Any, parts: int, given: Any = None) 
     """
     visits = Visits(loss, pairs, given)
 
-    def visit(block: Block, carry: Any) -> Any:
+    def visit(block: Block) -> tuple[Any]:
         weights = block.anchors()
 
         def found() -> Any:
             return visits.measured(block, _measure)[0]
 
         values = formula(found, row_of(block, visits.given))
-        return carry + ops.stack([ops.sum(weights * each) for each in values])
+        return (ops.stack([ops.sum(weights * each) for each in values]),)
 
-    return visits.each(visit, ops.zeros((parts,), dtype=visits.rows.table.exact.dtype))
+    start = ops.zeros((parts,), dtype=visits.rows.table.exact.dtype)
+    return visits.sums(visit, (start,))[0]
 
 
 def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
@@ -226,7 +255,7 @@ def _weighted(
 def _pulled(
     loss: Any, measure: Any, product: Any, close: Any, block: Block, given: Any, both: bool
 ) -> tuple[Any, ...]:
-    """What `_weighted` gives, the gradient of the rows, and that of the columns, transposed."""
+    """What `_weighted` gives, and the gradients of the rows and of the columns."""
     compute = driver.compiled(_pull, loss, block.size())
     value, count, pull = compute(loss, measure, product, block.anywhere(), given)
     push = _push_distances if measures.is_distance(loss.measure) else _push_products
@@ -251,12 +280,7 @@ def finished_gradient(gradient: Any, count: Any, loss: Any) -> Any:
 
 def _value(visits: Visits) -> Any:
     zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
-
-    def visit(block: Block, carry: Any) -> Any:
-        value, count = visits.measured(block, _weighted)
-        return carry[0] + value, carry[1] + count
-
-    value, count = visits.each(visit, (zero, zero))
+    value, count = visits.sums(lambda block: visits.measured(block, _weighted), (zero, zero))
     return finished(value, count, visits.loss)
 
 
@@ -270,55 +294,47 @@ def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _push_products(block: Block, pull: Any, _: Any, both: bool) -> tuple[Any, ...]:
-    of_rows = driver.product(pull, block.columns.table.vectors)
-    if not both:
-        return (of_rows,)
-    return of_rows, driver.product(ops.transpose(block.rows.table.vectors), pull)
+    of_rows = driver.product(block.columns.table.vectors, ops.transpose(pull))
+    return (of_rows, driver.product(block.rows.table.vectors, pull)) if both else (of_rows,)
 
 
 def _push_distances(block: Block, pull: Any, close: Any, both: bool) -> tuple[Any, ...]:
     rows, columns = block.rows.table, block.columns.table
     if isinstance(close, near.All):
-        steps = pull[:, :, None] * close.differences
-        of_rows = ops.sum(steps, axis=1)
-        return (of_rows, -ops.transpose(ops.sum(steps, axis=0))) if both else (of_rows,)
+        steps = pull * close.differences
+        of_rows = ops.sum(steps, axis=2)
+        return (of_rows, -ops.sum(steps, axis=1)) if both else (of_rows,)
     more: list[Any] = []
-    if close is not None:
+    if isinstance(close, near.Unresolved):
+        pull = ops.where(close.mask, np.nan, pull)
+    elif close is not None:
         pull, *more = near.split(driver, pull, close, rows.exact, columns.exact, both)
-    of_rows = _steps(rows.vectors, driver.product(pull, columns.as_row()))
+    products = driver.product(columns.as_row(), ops.transpose(pull))
+    of_rows = sum(more[:1], _steps(rows.vectors, products))
     if not both:
-        return (_added(of_rows, more[:1]),)
-    of_columns = ops.transpose(driver.product(ops.transpose(rows.as_row()), pull))
-    of_columns = _steps(columns.vectors, of_columns)
-    return _added(of_rows, more[:1]), ops.transpose(_added(of_columns, more[1:]))
+        return (of_rows,)
+    of_columns = _steps(columns.vectors, driver.product(rows.as_row(), pull))
+    return of_rows, sum(more[1:], of_columns)
 
 
 def _steps(vectors: Any, products: Any) -> Any:
-    """`sum_j W_ij (a_i - b_j)` of vectors a, from the product of W and rows `-2 b, |b|^2, 1`."""
-    return products[:, -1:] * vectors + 0.5 * products[:, :-2]
-
-
-def _added(gradient: Any, more: list[Any]) -> Any:
-    return sum(more, gradient)
+    """`sum_j W_ij (a_i - b_j)` of vectors a, from the product of columns `-2 b, |b|^2, 1` and W."""
+    return products[-1:] * vectors + 0.5 * products[:-2]
 
 
 def _of_tiles(visits: Visits, tiles: Tiles) -> tuple[Any, Any, tuple[Any, ...]]:
     """Sums of values, counts and gradients, where a tile serves the anchors of both its sides."""
     zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
 
-    def visit(block: Block, carry: Any) -> Any:
+    def visit(block: Block) -> Any:
         both = block.columns_at is not None
-        value, count, of_rows, *of_columns = visits.measured(block, _pulled, both)
-        if both:
-            gradient = tiles.add(carry[2], block.at, of_rows)
-            gradient = tiles.add(gradient, block.columns_at, ops.transpose(of_columns[0]))
-        else:
-            gradient = tiles.add(carry[2], block.at, 2.0 * of_rows)
-        return carry[0] + value, carry[1] + count, gradient
+        value, count, of_rows, *of_columns = visits.pulled(block, both)
+        of_rows = of_rows if both else 2.0 * of_rows
+        return (value, count), (of_rows,), tuple(of_columns)
 
     start = ops.zeros_like(tiles.strips.table.exact)
-    value, count, gradient = visits.each(visit, (zero, zero, start))
-    return value, count, (tiles.joined(gradient),)
+    (value, count), (gradient,) = tiles.collected(visit, (zero, zero), (start,))
+    return value, count, (ops.transpose(tiles.joined(gradient)),)
 
 
 def _of_rows(visits: Visits, cut: Rows) -> tuple[Any, Any, tuple[Any, ...]]:
@@ -326,17 +342,16 @@ def _of_rows(visits: Visits, cut: Rows) -> tuple[Any, Any, tuple[Any, ...]]:
     zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
     rows, columns = visits.rows.table.exact, visits.columns.table.exact
     both = not visits.symmetric
-    start: tuple[Any, ...] = (zero, zero, ops.zeros_like(rows))
+    start: tuple[Any, ...] = (zero, zero, ops.zeros_like(ops.transpose(rows)))
     if both:
-        start = (*start, ops.transpose(ops.zeros_like(columns)))
+        start = (*start, ops.zeros_like(columns))
 
     def visit(block: Block, carry: Any) -> Any:
-        value, count, of_rows, *of_columns = visits.measured(block, _pulled, both)
-        own = cut.add(carry[2], block.at, of_rows)
-        sums = carry[0] + value, carry[1] + count, own
-        return (*sums, carry[3] + of_columns[0]) if both else sums
+        value, count, of_rows, *of_columns = visits.pulled(block, both)
+        own = cut.add(carry[2], block.at, ops.transpose(of_rows))
+        return (*added(carry[:2], (value, count)), own, *added(carry[3:], of_columns))
 
-    value, count, own, *others = visits.each(visit, start)
+    value, count, own, *others = visits.each(cut, visit, start)
     if not both:
         return value, count, (2.0 * own,)
     turned = ops.transpose(others[0])

@@ -53,7 +53,8 @@ def of_hardest_triplets(
     def chosen(_: Any) -> Any:
         counts = ops.cast(exist, norms.dtype)
         counts = counts if weights is None else weights * counts
-        return _triplets(loss, tiles, positive.index, negative.index, counts, gradient)
+        vectors = pairs.rows.vectors
+        return _triplets(loss, vectors, positive.index, negative.index, counts, gradient)
 
     def all_pairs(_: Any) -> Any:
         value, gradients = by_rows()
@@ -71,17 +72,20 @@ def _exists(chosen: Chosen) -> Any:
 
 
 def _triplets(
-    loss: Any, tiles: Tiles, positive: Any, negative: Any, counts: Any, gradient: bool
+    loss: Any, vectors: Any, positive: Any, negative: Any, counts: Any, gradient: bool
 ) -> tuple[Any, ...]:
     """Value and gradient of a triplet for each anchor, a strip of anchors at a time."""
-    vectors, count = tiles.strips.table.exact, ops.sum(counts)
-    items = tiles.flat(vectors)
+    number, edge = counts.shape
+    missing, count = number * edge - vectors.shape[0], ops.sum(counts)
+    items = ops.pad(vectors, [(0, missing), (0, 0)]) if missing else vectors
+    anchors = ops.reshape(items, (number, edge, -1))
 
     def visit(i: Any, carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        own, share = tiles.take(vectors, i), tiles.take(counts, i)
-        partners = [tiles.take(each, i) for each in (positive, negative)]
+        own, share, *partners = (
+            driver.take_strip(each, i) for each in (anchors, counts, positive, negative)
+        )
         steps = [own - ops.take(items, each, axis=0) for each in partners]
-        near, far = (measures.exact(loss.measure, each) for each in steps)
+        near, far = (measures.exact(loss.measure, ops.transpose(each)) for each in steps)
         excess = near - far + loss.margin
         value, *total = carry
         value = value + ops.sum(share * hinge(excess))
@@ -90,46 +94,42 @@ def _triplets(
         active = engine.finished(share * ops.cast(excess > 0, share.dtype), count, loss)
         pulls = [measures.pull(loss.measure, active, each)[:, None] for each in (near, far)]
         attraction, repulsion = (pull * step for pull, step in zip(pulls, steps, strict=True))
-        edge = own.shape[0]
         place = ops.arange(edge, dtype="int32")
         gathered = driver.add_rows(total[0], i * edge, place, attraction - repulsion)
         gathered = driver.scatter_rows(gathered, partners[0], -attraction)
         return value, driver.scatter_rows(gathered, partners[1], repulsion)
 
     start = (ops.zeros((), dtype=counts.dtype), *([ops.zeros_like(items)] if gradient else []))
-    value, *total = driver.loop(vectors.shape[0], visit, start)
-    return engine.finished(value, count, loss), *(each[: tiles.count] for each in total)
+    value, *total = driver.loop(number, visit, start)
+    return engine.finished(value, count, loss), *(each[: vectors.shape[0]] for each in total)
 
 
 def _hardest(loss: Any, tiles: Tiles) -> tuple[Chosen, Chosen]:
     """Furthest positives and nearest negatives, in strips."""
 
-    def visit(block: Block, carry: Any) -> Any:
+    def visit(block: Block) -> Any:
         compute = driver.compiled(_hardest_of, loss, block.size())
         of_rows, of_columns = compute(block.anywhere())
         edge = block.size()[0]
-        carry = _better(tiles, carry, block.at, of_rows, block.partners_at * edge)
-        if block.columns_at is None:
-            return carry
-        return _better(tiles, carry, block.columns_at, of_columns, block.at * edge)
+        found = _placed(of_rows, block.partners_at * edge), _placed(of_columns, block.at * edge)
+        return (), *found
 
     lowest = ops.full_like(tiles.strips.table.norms, -np.inf)
     nobody = ops.zeros_like(lowest, dtype="int32")
-    carry = tiles.each(visit, (lowest, nobody, ops.copy(lowest), ops.copy(nobody)))
-    return Chosen(*carry[:2]), Chosen(*carry[2:])
+    start = (lowest, nobody, ops.copy(lowest), ops.copy(nobody))
+    found = tiles.collected(visit, (), start, _better)[1]
+    return Chosen(*found[:2]), Chosen(*found[2:])
 
 
-def _better(tiles: Tiles, carry: Any, at: Any, found: Any, start: Any) -> Any:
-    """The better of what a strip of anchors had and what it has found in items from `start` on."""
-    result: tuple[Any, ...] = ()
-    for score, index, new, where in zip(
-        carry[::2], carry[1::2], found[::2], found[1::2], strict=True
-    ):
-        known = tiles.take(score, at)
-        better = new > known
-        index = tiles.put(index, at, ops.where(better, start + where, tiles.take(index, at)))
-        result = (*result, tiles.put(score, at, ops.where(better, new, known)), index)
-    return result
+def _placed(found: tuple[Any, ...], start: Any) -> tuple[Any, ...]:
+    """Scores, and where in the batch they are, of items from `start` on."""
+    return found[0], start + found[1], found[2], start + found[3]
+
+
+def _better(known: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The better of two partners of each item, of both kinds."""
+    better = [new[kind] > known[kind] for kind in (0, 0, 2, 2)]
+    return tuple(ops.where(*each) for each in zip(better, new, known, strict=True))
 
 
 def _hardest_of(block: Block) -> tuple[Any, Any]:

@@ -20,14 +20,14 @@ NEAR = 1 / 256
 
 
 class Table(NamedTuple):
-    """One side of the pairs, ready for products."""
+    """One side of the pairs, ready for products: a column for each item."""
 
     exact: Any
-    """The vectors, of which differences are taken."""
+    """The vectors, of which differences are taken: `(d, n)`."""
     mean: Any = None
-    """What is taken off all vectors before they are multiplied, `(1, d)`; `None` for products."""
+    """What is taken off all vectors before they are multiplied, `(d, 1)`; `None` for products."""
     norms: Any = None
-    """Squared norms of what is left; `None` for products."""
+    """Squared norms of what is left, `(n,)`; `None` for products."""
 
     @property
     def vectors(self) -> Any:
@@ -38,18 +38,18 @@ class Table(NamedTuple):
         """`-2 a, |a|^2, 1`, whose product with a column is a squared distance; or the vectors."""
         if self.norms is None:
             return self.vectors
-        norms = self.norms[:, None]
-        return ops.concatenate([-2.0 * self.vectors, norms, ops.ones_like(norms)], axis=1)
+        norms = self.norms[None, :]
+        return ops.concatenate([-2.0 * self.vectors, norms, ops.ones_like(norms)], axis=0)
 
     def as_column(self) -> Any:
         """`b, 1, |b|^2`; or the vectors."""
         if self.norms is None:
             return self.vectors
-        norms = self.norms[:, None]
-        return ops.concatenate([self.vectors, ops.ones_like(norms), norms], axis=1)
+        norms = self.norms[None, :]
+        return ops.concatenate([self.vectors, ops.ones_like(norms), norms], axis=0)
 
     def map(self, function: Callable[[Any], Any]) -> "Table":
-        """The table with a function applied to every array."""
+        """The table with a function applied to every array; items lie along the last axis."""
         norms = None if self.norms is None else function(self.norms)
         return Table(function(self.exact), self.mean, norms)
 
@@ -72,17 +72,17 @@ def prepared(measure: Name, vectors: Any) -> Any:
 
 
 def tables(measure: Name, rows: Any, columns: Any | None) -> tuple[Table, Table]:
-    """Both sides, ready for products."""
+    """Both sides, of vectors `(d, n)`, ready for products."""
     if not is_distance(measure):
         first = Table(rows)
         return first, first if columns is None else Table(columns)
-    mean = ops.mean(rows if columns is None else columns, axis=0, keepdims=True)
+    mean = ops.mean(rows if columns is None else columns, axis=1, keepdims=True)
     first = _about(mean, rows)
     return first, first if columns is None else _about(mean, columns)
 
 
 def _about(mean: Any, vectors: Any) -> Table:
-    return Table(vectors, mean, ops.sum(ops.square(vectors - mean), axis=-1))
+    return Table(vectors, mean, ops.sum(ops.square(vectors - mean), axis=0))
 
 
 def from_product(measure: Name, product: Any) -> Any:
@@ -113,19 +113,19 @@ def _from_squared(measure: Name, squared: Any) -> Any:
 
 
 def exact(measure: Name, difference: Any) -> Any:
-    """The distance, from differences over the last axis."""
-    return _from_squared(measure, ops.sum(ops.square(difference), axis=-1))
+    """The distance, from differences over the first axis."""
+    return _from_squared(measure, ops.sum(ops.square(difference), axis=0))
 
 
 def exact_all(driver: Any, measure: Name, rows: Any, columns: Any) -> Any:
-    """The distances of all pairs, from their differences: some features at a time."""
-    features = ops.shape(rows)[1]
+    """The distances of all pairs of `(d, n)`, from their differences: some features at a time."""
+    features = ops.shape(rows)[0]
     # Where their number is open it cannot be known how many are left over.
     together, rest = (_FEATURES, features % _FEATURES) if isinstance(features, int) else (1, 0)
     whole = features // together
 
     def add(total: Any, k: Any) -> Any:
-        a, b = ops.take(rows, k, axis=1), ops.take(columns, k, axis=1)
+        a, b = ops.take(rows, k, axis=0), ops.take(columns, k, axis=0)
         return total + ops.square(a[:, None] - b[None, :])
 
     def body(i: Any, total: Any) -> Any:
@@ -133,7 +133,7 @@ def exact_all(driver: Any, measure: Name, rows: Any, columns: Any) -> Any:
             total = add(total, i * together + each)
         return total
 
-    total = driver.loop(whole, body, ops.zeros_like(rows[:, :1] - columns[None, :, 0]))
+    total = driver.loop(whole, body, ops.zeros_like(rows[0, :, None] - columns[0, None, :]))
     for each in range(rest):
         total = add(total, whole * together + each)
     return _from_squared(measure, total)

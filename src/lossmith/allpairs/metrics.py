@@ -4,7 +4,6 @@ from typing import Any, Literal, get_args
 
 from lossmith.allpairs import engine
 from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
-from lossmith.allpairs.contrastive import AllPairsContrastive
 from lossmith.allpairs.row import Group, Row
 from lossmith.core import tracing
 from lossmith.core.backend import keras
@@ -92,9 +91,10 @@ class ActivePairs(_Ratio):
         return cls(**{**config, "loss": loss})
 
 
-class _BetweenViews(TwoEncoderLoss, package="lossmith.allpairs"):
-    """What prepares two views for a distance."""
+class _BetweenItems(AllPairsLoss, package="lossmith.allpairs"):
+    """What prepares the items of a batch for a distance."""
 
+    symmetric = True
     distance: Distance = "euclidean"
 
     @property
@@ -103,10 +103,11 @@ class _BetweenViews(TwoEncoderLoss, package="lossmith.allpairs"):
         return self.distance
 
 
-_KINDS: dict[Compared, type[AllPairsContrastive | _BetweenViews]] = {
-    "items": AllPairsContrastive,
-    "views": _BetweenViews,
-}
+class _BetweenViews(_BetweenItems, TwoEncoderLoss, package="lossmith.allpairs"):
+    """What prepares two views for a distance."""
+
+
+_KINDS: dict[Compared, type[_BetweenItems]] = {"items": _BetweenItems, "views": _BetweenViews}
 
 
 class _MeanDistance(_Ratio):
@@ -119,7 +120,6 @@ class _MeanDistance(_Ratio):
         if compared not in get_args(Compared):
             raise ValueError(f"compared must be 'items' or 'views'; got {compared!r}.")
         self.distance, self.compared = distance, compared
-        # Any loss of this distance prepares the batch as all of them do.
         self._measuring = _KINDS[compared](distance=distance)
 
     def _of(self, row: Row) -> Group:

@@ -29,7 +29,14 @@ class All(NamedTuple):
     """A small batch, of which all pairs are taken as near."""
 
     differences: Any
-    """Of the vectors of every pair, `(rows, columns, features)`."""
+    """Of the vectors of every pair, `(features, rows, columns)`."""
+
+
+class Unresolved(NamedTuple):
+    """Near pairs whose differences are not computed: what is made of them is not a number."""
+
+    mask: Any
+    """Booleans `(rows, columns)`."""
 
 
 def found(mask: Callable[[], Any]) -> Near:
@@ -43,7 +50,7 @@ def corrected(driver: Any, measure: Name, block: Any, near: Near, rows: Any, col
 
     def few(block: Any) -> Any:
         def visit(block: Any, column: Any, chosen: Any) -> Any:
-            difference = rows - ops.take(columns, column, axis=0)
+            difference = rows - ops.take(columns, column, axis=1)
             current = ops.take_along_axis(block, column[:, None], axis=1)[:, 0]
             exact = measures.exact(measure, difference)
             exact = ops.where(chosen, exact, current)
@@ -66,8 +73,8 @@ def split(
         driver: the backend's loops.
         weights: W, `(rows, columns)`.
         near: the near pairs.
-        rows: the vectors a.
-        columns: the vectors b.
+        rows: the vectors a, `(d, rows)`.
+        columns: the vectors b, `(d, columns)`.
         both: whether the gradient of the columns is wanted.
 
     Returns:
@@ -76,22 +83,24 @@ def split(
 
     def few(carry: Any) -> Any:
         def visit(carry: Any, column: Any, chosen: Any) -> Any:
-            weight = ops.take_along_axis(weights, column[:, None], axis=1)
-            weight = ops.where(chosen[:, None], weight, 0.0)
-            step = weight * (rows - ops.take(columns, column, axis=0))
+            weight = ops.take_along_axis(weights, column[:, None], axis=1)[:, 0]
+            weight = ops.where(chosen, weight, 0.0)
+            step = ops.transpose(weight * (rows - ops.take(columns, column, axis=1)))
             if len(carry) == 1:
                 return (carry[0] + step,)
             return carry[0] + step, driver.scatter_rows(carry[1], column, -step)
 
-        _, *carry = carry
-        return others(), *each_in_rows(driver, near.mask(), visit, tuple(carry))
+        turned = each_in_rows(
+            driver, near.mask(), visit, tuple(ops.transpose(each) for each in carry)
+        )
+        return others(), *(ops.transpose(each) for each in turned)
 
     def many(carry: Any) -> Any:
         chosen = ops.where(near.mask(), weights, 0.0)
         one = ops.arange(1, dtype="int32")
 
         def visit(k: Any, carry: Any) -> Any:
-            step = ops.take(rows, k, axis=1)[:, None] - ops.take(columns, k, axis=1)[None, :]
+            step = ops.take(rows, k, axis=0)[:, None] - ops.take(columns, k, axis=0)[None, :]
             step = chosen * step
             sums = ops.sum(step, axis=1)[None], -ops.sum(step, axis=0)[None]
             return tuple(
@@ -99,13 +108,10 @@ def split(
                 for each, new in zip(carry, sums[: len(carry)], strict=True)
             )
 
-        _, *carry = carry
-        turned = tuple(ops.transpose(each) for each in carry)
-        turned = driver.loop(ops.shape(rows)[1], visit, turned)
-        return others(), *(ops.transpose(each) for each in turned)
+        return others(), *driver.loop(ops.shape(rows)[0], visit, carry)
 
     def others() -> Any:
         return ops.where(near.mask(), 0.0, weights)
 
-    start = (weights, ops.zeros_like(rows), *([ops.zeros_like(columns)] if both else []))
+    start = (ops.zeros_like(rows), *([ops.zeros_like(columns)] if both else []))
     return tuple(driver.switch(near.many, [few, many], start))

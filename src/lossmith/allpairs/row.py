@@ -148,7 +148,7 @@ def members(
     """Who is positive and who is negative, `(rows, partners)` each.
 
     Args:
-        labels: of the rows, ids or one row of labels each.
+        labels: of the rows, ids `(rows,)` or which labels each has `(labels, rows)`.
         partners: of the columns.
         weights: of the columns, or `None`.
         without_itself: makes a mask false where row and column are one item.
@@ -156,7 +156,7 @@ def members(
     if len(labels.shape) == 1:
         same = ops.equal(labels[:, None], partners[None, :])
     else:
-        same = ops.matmul(labels, ops.transpose(partners)) > 0
+        same = ops.matmul(ops.transpose(labels), partners) > 0
     negatives, positives = ops.logical_not(same), without_itself(same)
     if len(labels.shape) > 1:
         negatives = without_itself(negatives)

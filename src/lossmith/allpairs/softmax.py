@@ -4,7 +4,7 @@ from typing import Any
 
 from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.row import Row
-from lossmith.allpairs.sums import Stage, Sums, in_range
+from lossmith.allpairs.sums import Slope, Stage, Sums, in_range
 from lossmith.core import Positive
 from lossmith.core.backend import keras
 from lossmith.core.reduction import divide_or_zero
@@ -68,17 +68,18 @@ class SupervisedContrastive(AllPairsLoss):
         """Partition, attraction and number of positives."""
         if not in_range(-2.0 / self.temperature, 0.0):
             return None
-        return Sums((Stage(3, self._sums),), self._cost, self._pair_slope)
+        stages = Stage(1, self._partition), Stage(2, self._attraction, of_positives=True)
+        return Sums(stages, self._cost, (Slope(self._slope_of_both),))
 
-    def _sums(self, block: Any, row: Row) -> tuple[Any, ...]:
-        share = _share(block, self.temperature)
-        attraction = share if self.inside else block / self.temperature
+    def _partition(self, block: Any, row: Row) -> tuple[Any]:
+        return (row.others.chosen(_share(block, self.temperature), 0.0),)
+
+    def _attraction(self, block: Any, row: Row) -> tuple[Any, Any]:
+        attraction = block / self.temperature
+        if self.inside:
+            attraction = _share(block, self.temperature)
         chosen = row.positives.chosen
-        return (
-            row.others.chosen(share, 0.0),
-            chosen(attraction, 0.0),
-            chosen(ops.ones_like(block), 0.0),
-        )
+        return chosen(attraction, 0.0), chosen(ops.ones_like(block), 0.0)
 
     def _cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
         """Partition less attraction, for the anchors that have a positive."""
@@ -94,9 +95,9 @@ class SupervisedContrastive(AllPairsLoss):
         pull = divide_or_zero(scale, attraction if self.inside else number)
         return ops.where(exists, value, 0.0), counts, (divide_or_zero(scale, partition), pull)
 
-    def _pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
+    def _slope_of_both(self, block: Any, row: Row, ours: Any, theirs: Any) -> Any:
         """The share of a partner in the partition, less that in the attraction."""
-        push, pull = factors
+        push, pull = (a + b for a, b in zip(ours, theirs, strict=True))
         share = _share(block, self.temperature)
         of_partition = push * share
         of_attraction = pull * share if self.inside else pull
@@ -151,8 +152,10 @@ class NtXent(AllPairsLoss):
         widest = 2.0 / self.temperature
         if not in_range(-widest, widest):
             return None
-        stages = Stage(1, self._partition), Stage(3, self._positives, of_positives=True)
-        return Sums(stages, self._cost, self._pair_slope)
+        positives = Stage(3, self._positives, of_positives=True, needs_sums=True)
+        stages = Stage(1, self._partition), positives
+        slopes = Slope(self._slope_of_negatives), Slope(self._slope_of_positives, of_positives=True)
+        return Sums(stages, self._cost, slopes)
 
     def _partition(self, block: Any, row: Row) -> tuple[Any]:
         return (row.negatives.chosen(_share(block, self.temperature), 0.0),)
@@ -170,12 +173,15 @@ class NtXent(AllPairsLoss):
         push = divide_or_zero(wrong / self.temperature, partition)
         return costs, number, (push, partition)
 
-    def _pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
-        """How wrong a positive is, and the share of a negative in how wrong all of them are."""
-        push, partition = factors
+    def _slope_of_negatives(self, block: Any, row: Row, ours: Any, theirs: Any) -> Any:
+        """The share of a negative in how wrong all positives are."""
+        return row.negatives.chosen((ours[0] + theirs[0]) * _share(block, self.temperature), 0.0)
+
+    def _slope_of_positives(self, block: Any, row: Row, ours: Any, theirs: Any) -> Any:
+        """How wrong a positive is."""
         share = _share(block, self.temperature)
-        pull = partition / ((partition + share) * self.temperature)
-        return row.select(-pull, push * share)
+        wrong = sum(partition / (partition + share) for _, partition in (ours, theirs))
+        return row.positives.chosen(-wrong / self.temperature, 0.0)
 
 
 class Clip(TwoEncoderLoss):

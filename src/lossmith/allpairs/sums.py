@@ -26,11 +26,25 @@ class Stage(NamedTuple):
     entries: Callable[..., tuple[Any, ...]]
     """`(block, row, *sums)` to what each pair adds to the sums of its anchor.
 
-    The sums are those of earlier stages, and broadcast against the block, whose anchors may be on
-    either of its sides.
+    The sums are those of earlier stages, if they are needed, and broadcast against the block, whose
+    anchors may be on either of its sides.
     """
     of_positives: bool = False
     """Whether only positives add something: tiles in which no class meets itself are passed by."""
+    needs_sums: bool = False
+
+
+class Slope(NamedTuple):
+    """A part of the slope of what anchors cost in their pairs."""
+
+    entries: Callable[..., Any]
+    """`(block, row, ours, theirs)` to the slope of what both anchors of each pair cost.
+
+    The last two are the factors of the anchors on the sides of the rows and of the columns, and
+    broadcast against the block.
+    """
+    of_positives: bool = False
+    """Whether it is 0 for all others."""
 
 
 class Sums(NamedTuple):
@@ -40,8 +54,8 @@ class Sums(NamedTuple):
     """The sums that are to be known."""
     cost: Callable[..., tuple[Any, Any, tuple[Any, ...]]]
     """The sums to what each anchor costs, how much it counts, and the factors of its slopes."""
-    pair_slope: Callable[..., Any]
-    """`(block, row, *factors)` to the slope of what an anchor costs in each of its pairs."""
+    slopes: tuple[Slope, ...]
+    """The parts of the slope, which add up."""
 
 
 def in_range(lowest: float, highest: float) -> bool:
@@ -53,13 +67,19 @@ def evaluate_sums(
     loss: Any, parts: Sums, pairs: Pairs, gradient: bool
 ) -> tuple[Any, tuple[Any, ...]]:
     """The value of a loss by its sums, and its gradient with respect to the embeddings."""
-    order = _order(pairs.rows) if any(each.of_positives for each in parts.stages) else None
+    large = engine.is_large(ops.shape(pairs.rows.vectors)[0])
+    by_class = len(pairs.rows.labels.shape) == 1
+    stages, slopes = (_looks(each, by_class, large) for each in (parts.stages, parts.slopes))
+    ordered = any(each.near_diagonal for each in (*stages, *slopes))
+    order = ops.argsort(pairs.rows.labels) if ordered else None
     rows = pairs.rows if order is None else _reordered(pairs.rows, order)
     tiles = engine.tiles_of(loss, Pairs(rows))
+    where = {False: _Where(tiles, None)}
+    if ordered:
+        where[True] = _near_diagonal(tiles, driver.EDGES_OF_POSITIVES[large])
     sums: tuple[Any, ...] = ()
-    for index, stage in enumerate(parts.stages):
-        gather = _gathered if order is None or not stage.of_positives else _gathered_near_diagonal
-        sums = (*sums, *gather(loss, tiles, stage, index, sums))
+    for look in stages:
+        sums = (*sums, *_gathered(loss, tiles, where[look.near_diagonal], look.parts, sums))
     values, counts, factors = parts.cost(*sums)
     weights = tiles.strips.weights
     weights = ops.ones_like(values) if weights is None else weights
@@ -67,69 +87,102 @@ def evaluate_sums(
     value = engine.finished(value, count, loss)
     if not gradient:
         return value, ()
-    total = tiles.joined(_gradient(loss, tiles, factors))
-    total = engine.finished_gradient(total, count, loss)
+    total: Any = 0.0
+    for look in slopes:
+        total = total + _gradient(loss, tiles, where[look.near_diagonal], look.parts, factors)
+    total = engine.finished_gradient(ops.transpose(total), count, loss)
     return value, (total if order is None else ops.take(total, ops.argsort(order), axis=0),)
 
 
-def _order(items: Side) -> Any:
-    """The items class by class; `None` where an item has several labels."""
-    return ops.argsort(items.labels) if len(items.labels.shape) == 1 else None
+class _Look(NamedTuple):
+    """A look at tiles."""
+
+    parts: tuple[int, ...]
+    """The stages, or the parts of a slope, that it is for."""
+    near_diagonal: bool
+    """Whether it is at those tiles only in which items of a class meet."""
+
+
+def _looks(parts: tuple[Any, ...], by_class: bool, large: bool) -> list[_Look]:
+    """How often tiles are looked at for some stages, or parts of a slope.
+
+    Args:
+        parts: in their order.
+        by_class: whether items can be put in the order of their classes.
+        large: whether a look near the diagonal costs less than one thing more in all tiles.
+    """
+    looks: list[_Look] = []
+    for index, part in enumerate(parts):
+        near = by_class and part.of_positives
+        apart = getattr(part, "needs_sums", False) or (near and large)
+        if apart or not looks:
+            looks.append(_Look((index,), near and apart))
+        else:
+            looks[-1] = _Look((*looks[-1].parts, index), False)
+    return looks
 
 
 def _reordered(items: Side, order: Any) -> Side:
     return Side(*(None if each is None else ops.take(each, order, axis=0) for each in items))
 
 
-def _gathered_near_diagonal(
-    loss: Any, tiles: Tiles, stage: Stage, index: int, known: tuple[Any, ...]
-) -> tuple[Any, ...]:
-    """The sums of a stage of positives, which lie near the diagonal and meet in few small tiles."""
-    fine = tiles.finer(driver.EDGES_OF_POSITIVES[engine.is_large(tiles.count)])
-    known = tuple(fine.cut(tiles.flat(each)) for each in known)
-    found = _gathered(loss, fine, stage, index, known)
-    return tuple(tiles.cut(fine.flat(each)) for each in found)
+class _Where(NamedTuple):
+    """The tiles that are visited."""
+
+    tiles: Tiles
+    reach: Any
+    """How many of the strips beyond its own each strip meets; `None` for all."""
+
+
+def _near_diagonal(tiles: Tiles, edge: int) -> _Where:
+    """Small tiles near the diagonal, where items that lie class by class meet their own."""
+    fine = tiles.finer(edge)
+    first, last = fine.strips.labels[:, 0], fine.strips.labels[:, -1]
+    met = ops.count_nonzero(first[None, :] <= last[:, None], axis=1)
+    own = ops.arange(first.shape[0], dtype="int32") + 1
+    return _Where(fine, ops.cast(met, "int32") - own)
 
 
 def _gathered(
-    loss: Any, tiles: Tiles, stage: Stage, index: int, known: tuple[Any, ...]
+    loss: Any, tiles: Tiles, where: _Where, indices: tuple[int, ...], known: tuple[Any, ...]
 ) -> tuple[Any, ...]:
-    """The sums of a stage, of all anchors."""
+    """The sums of some stages, of all anchors."""
+    stages = [loss.sums().stages[index] for index in indices]
+    known = known if stages[0].needs_sums else ()
+    visited, reach = where
+    known = _recut(tiles, visited, known)
 
-    def add(block: Block, carry: Any) -> Any:
+    def visit(block: Block) -> Any:
         compute = driver.compiled(_sums, loss, block.size())
-        of_rows, of_columns = compute(loss, index, *_sides(tiles, block, known))
-        carry = _with(tiles, carry, block.at, of_rows)
-        if block.columns_at is None:
-            return carry
-        return _with(tiles, carry, block.columns_at, of_columns)
+        return (), *compute(loss, indices, *_sides(visited, block, known))
 
-    def visit(block: Block, carry: Any) -> Any:
-        if not stage.of_positives or block.columns_at is None or len(block.rows.labels.shape) > 1:
-            return add(block, carry)
-        meet = block.rows.labels[-1] >= block.columns.labels[0]
-        branches = [lambda carry: carry, lambda carry: add(block, carry)]
-        return driver.switch(ops.cast(meet, "int32"), branches, carry)
-
-    zeros = ops.zeros_like(tiles.strips.table.exact[..., 0])
-    return tuple(tiles.each(visit, tuple(ops.copy(zeros) for _ in range(stage.number))))
+    zeros = ops.zeros_like(visited.strips.table.exact[:, 0])
+    start = tuple(ops.copy(zeros) for _ in range(sum(each.number for each in stages)))
+    return _recut(visited, tiles, visited.collected(visit, (), start, reach=reach)[1])
 
 
-def _with(tiles: Tiles, carry: Any, at: Any, new: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(tiles.add(total, at, each) for total, each in zip(carry, new, strict=True))
+def _recut(tiles: Tiles, others: Tiles, strips: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What all items have, in the strips of other tiles."""
+    return strips if others is tiles else tuple(others.cut(tiles.flat(each)) for each in strips)
 
 
-def _gradient(loss: Any, tiles: Tiles, factors: tuple[Any, ...]) -> Any:
-    """The gradient of the sum of all anchors' costs, in strips."""
+def _gradient(
+    loss: Any, tiles: Tiles, where: _Where, indices: tuple[int, ...], factors: tuple[Any, ...]
+) -> Any:
+    """The gradient of the sum of all anchors' costs by some parts of the slope, `(d, n)`."""
+    visited, reach = where
+    factors = _recut(tiles, visited, factors)
 
-    def visit(block: Block, total: Any) -> Any:
+    def visit(block: Block) -> Any:
         both = block.columns_at is not None
         compute = driver.compiled(_pulls, loss, block.size())
-        of_rows, *of_columns = compute(loss, *_sides(tiles, block, factors), both)
-        total = tiles.add(total, block.at, of_rows)
-        return tiles.add(total, block.columns_at, of_columns[0]) if both else total
+        sides = _sides(visited, block, factors)
+        of_rows, *of_columns = compute(loss, indices, *sides, both)
+        return (), (of_rows,), tuple(of_columns)
 
-    return tiles.each(visit, ops.zeros_like(tiles.strips.table.exact))
+    start = ops.zeros_like(visited.strips.table.exact)
+    found = visited.collected(visit, (), (start,), reach=reach)[1][0]
+    return visited.flat(found)[..., : tiles.count]
 
 
 def _sides(tiles: Tiles, block: Block, known: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -141,12 +194,16 @@ def _sides(tiles: Tiles, block: Block, known: tuple[Any, ...]) -> tuple[Any, ...
 
 
 def _sums(
-    loss: Any, index: int, block: Block, rows: Any, columns: Any
+    loss: Any, indices: tuple[int, ...], block: Block, rows: Any, columns: Any
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The sums of the anchors on both sides of a tile over the partners in it."""
     products, weights = engine.product_of(block), block.rows.weights
-    row, entries = engine.row_of(block), loss.sums().stages[index].entries
-    of_rows, of_columns = entries(products, row, *rows), entries(products, row, *columns)
+    row, stages = engine.row_of(block), [loss.sums().stages[index] for index in indices]
+
+    def entries(known: Any) -> tuple[Any, ...]:
+        return tuple(one for each in stages for one in each.entries(products, row, *known))
+
+    of_rows, of_columns = entries(rows), entries(columns)
     if weights is not None:
         of_rows = tuple(row.weighed(each) for each in of_rows)
         of_columns = tuple(weights[:, None] * each for each in of_columns)
@@ -156,13 +213,14 @@ def _sums(
     )
 
 
-def _pulls(loss: Any, block: Block, rows: Any, columns: Any, both: bool) -> tuple[Any, ...]:
+def _pulls(
+    loss: Any, indices: tuple[int, ...], block: Block, rows: Any, columns: Any, both: bool
+) -> tuple[Any, ...]:
     """The gradient of a tile's rows; and that of its columns, if it is wanted."""
     products, weights = engine.product_of(block), block.rows.weights
-    row, pair_slope = engine.row_of(block), loss.sums().pair_slope
-    slope = pair_slope(products, row, *rows) + pair_slope(products, row, *columns)
+    row = engine.row_of(block)
+    slopes = [loss.sums().slopes[index] for index in indices]
+    slope = sum(each.entries(products, row, rows, columns) for each in slopes)
     slope = slope if weights is None else row.weighed(weights[:, None] * slope)
-    of_rows = driver.product(slope, block.columns.table.vectors)
-    if not both:
-        return (of_rows,)
-    return of_rows, driver.product(ops.transpose(slope), block.rows.table.vectors)
+    of_rows = driver.product(block.columns.table.vectors, ops.transpose(slope))
+    return (of_rows, driver.product(block.rows.table.vectors, slope)) if both else (of_rows,)

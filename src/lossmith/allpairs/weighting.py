@@ -4,7 +4,7 @@ from typing import Any
 
 from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.row import Row
-from lossmith.allpairs.sums import Stage, Sums, in_range
+from lossmith.allpairs.sums import Slope, Stage, Sums, in_range
 from lossmith.core import Fraction, NonNegative, Positive
 from lossmith.core.backend import keras
 from lossmith.core.numerics import hinge
@@ -114,22 +114,25 @@ class MultiSimilarity(AllPairsLoss):
         usable = in_range(lowest, max(self.alpha * below, self.beta * above))
         if self.epsilon is not None or not usable:
             return None
-        return Sums((Stage(2, self._sums),), self._cost, self._pair_slope)
+        stages = Stage(1, self._push), Stage(1, self._pull, of_positives=True)
+        return Sums(stages, self._cost, (Slope(self._slope_of_both),))
 
-    def _sums(self, block: Any, row: Row) -> tuple[Any, ...]:
-        pull, push = self._exponentials(block)
-        return row.positives.chosen(pull, 0.0), row.negatives.chosen(push, 0.0)
+    def _push(self, block: Any, row: Row) -> tuple[Any]:
+        return (row.negatives.chosen(self._exponentials(block)[1], 0.0),)
+
+    def _pull(self, block: Any, row: Row) -> tuple[Any]:
+        return (row.positives.chosen(self._exponentials(block)[0], 0.0),)
 
     def _cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
         """Both soft maxima."""
-        pull, push = sums
+        push, pull = sums
         value = ops.log1p(pull) / self.alpha + ops.log1p(push) / self.beta
         return value, ops.ones_like(value), (1.0 / (1.0 + pull), 1.0 / (1.0 + push))
 
-    def _pair_slope(self, block: Any, row: Row, *factors: Any) -> Any:
+    def _slope_of_both(self, block: Any, row: Row, ours: Any, theirs: Any) -> Any:
         """The share of a partner in the soft maximum of its kind."""
         pull, push = self._exponentials(block)
-        return row.select(-factors[0] * pull, factors[1] * push)
+        return row.select(-(ours[0] + theirs[0]) * pull, (ours[1] + theirs[1]) * push)
 
     def _exponentials(self, block: Any) -> tuple[Any, Any]:
         away = block - self.base

@@ -31,10 +31,10 @@ def hinge(x: Any) -> Any:
 
 
 def square_root(x: Any) -> Any:
-    """`sqrt(x)` for `x >= 0`, with derivative 0 at 0."""
-    positive = ops.greater(x, 0)
-    root = ops.sqrt(ops.where(positive, x, ops.ones_like(x)))
-    return ops.where(positive, root, ops.zeros_like(x))
+    """`sqrt(x)` for `x >= 0`, with derivative 0 at 0; NaN of NaN."""
+    nothing = ops.less_equal(x, 0)
+    root = ops.sqrt(ops.where(nothing, ops.ones_like(x), x))
+    return ops.where(nothing, ops.zeros_like(x), root)
 
 
 def directions(vectors: Any) -> tuple[Any, Any]:

@@ -16,6 +16,6 @@ def switch(index: Any, branches: list[Callable[[Any], Any]], operand: Any) -> An
     return branches[int(index)](operand)
 
 
-def take_rows(array: Any, start: Any, offsets: Any) -> Any:
-    """The rows from `start` on, as many as there are offsets."""
-    return array[start : start + len(offsets)]
+def take_items(array: Any, start: Any, offsets: Any) -> Any:
+    """What the items along the last axis have from `start` on, as many as there are offsets."""
+    return array[..., start : start + len(offsets)]

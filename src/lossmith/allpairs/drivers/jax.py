@@ -34,14 +34,14 @@ def switch(index: Any, branches: list[Callable[[Any], Any]], operand: Any) -> An
     return lax.switch(index, branches, operand)
 
 
-def take_rows(array: Any, start: Any, offsets: Any) -> Any:
-    """The rows from `start` on, as many as there are offsets."""
-    return lax.dynamic_slice_in_dim(array, start, offsets.shape[0])
+def take_items(array: Any, start: Any, offsets: Any) -> Any:
+    """What the items along the last axis have from `start` on, as many as there are offsets."""
+    return lax.dynamic_slice_in_dim(array, start, offsets.shape[0], axis=array.ndim - 1)
 
 
 def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
     """Add to the rows from `start` on."""
-    current = take_rows(array, start, offsets)
+    current = lax.dynamic_slice_in_dim(array, start, offsets.shape[0])
     return lax.dynamic_update_slice_in_dim(array, current + rows, start, 0)
 
 

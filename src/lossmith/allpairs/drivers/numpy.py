@@ -7,7 +7,7 @@ import numpy as np
 
 from lossmith.allpairs.drivers.eager import loop as loop
 from lossmith.allpairs.drivers.eager import switch as switch
-from lossmith.allpairs.drivers.eager import take_rows as take_rows
+from lossmith.allpairs.drivers.eager import take_items as take_items
 from lossmith.allpairs.search import by_halving
 
 EDGES = (512, 1024)

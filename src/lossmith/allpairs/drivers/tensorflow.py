@@ -40,9 +40,9 @@ def switch(index: Any, branches: list[Callable[[Any], Any]], operand: Any) -> An
     return tf.switch_case(index, [lambda branch=branch: branch(operand) for branch in branches])
 
 
-def take_rows(array: Any, start: Any, offsets: Any) -> Any:
-    """The rows from `start` on, as many as there are offsets."""
-    return tf.gather(array, start + offsets)
+def take_items(array: Any, start: Any, offsets: Any) -> Any:
+    """What the items along the last axis have from `start` on, as many as there are offsets."""
+    return tf.gather(array, start + offsets, axis=-1)
 
 
 def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:

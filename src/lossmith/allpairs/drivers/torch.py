@@ -18,7 +18,7 @@ from torch import Tensor
 from lossmith.allpairs.drivers import NO_SECOND_DERIVATIVES
 from lossmith.allpairs.drivers.eager import loop as loop
 from lossmith.allpairs.drivers.eager import switch as switch
-from lossmith.allpairs.drivers.eager import take_rows as take_rows
+from lossmith.allpairs.drivers.eager import take_items as take_items
 from lossmith.allpairs.pairs import Pairs
 from lossmith.core.tracing import is_traced
 
