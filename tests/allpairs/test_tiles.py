@@ -44,6 +44,16 @@ def by_rows() -> Iterator[None]:
     forget_losses()
 
 
+@contextmanager
+def in_one_tile() -> Iterator[None]:
+    """No batch is cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.driver, "EDGES", (None, None))
+        forget_losses()
+        yield
+    forget_losses()
+
+
 def batch(items: int = 8) -> np.ndarray:
     return np.random.default_rng(items).normal(size=(items, 5)).astype("float32")
 
@@ -59,6 +69,21 @@ def test_any_classes_and_weights(loss):
         check(loss, some, batch(), np.array(weights, "float32"))
     for labels in (np.zeros(8, int), np.arange(8)):
         check(loss, labels, batch(), np.array([1, 2, 0, 0.5, 1, 3, 0, 1], "float32"))
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_a_batch_that_is_one_tile(loss):
+    """Of items apart, and of near and equal ones, whose slopes have no finite differences."""
+    ids, apart = np.array([0, 1, 0, 2, 1, 0, 3, 1]), batch()
+    near = apart.copy()
+    near[1], near[2] = near[0] + 1e-4, near[0]
+    with by_rows():
+        expected = value_and_gradient(lambda p: loss(ids, p), near)
+    with in_one_tile():
+        check(loss, ids, apart, np.array([1, 2, 0.5, 0, 1, 3, 1, 1], "float32"))
+        value, gradient = value_and_gradient(lambda p: loss(ids, p), near)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-5)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-4, atol=1e-5)
 
 
 class Exponential(AllPairsLoss):

@@ -177,9 +177,8 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def evaluate_pairs(self, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
         """The value, and the gradients of both sides if they are wanted; what drivers call."""
-        parts = self.sums() if engine.in_tiles(pairs) and not tracing.is_traced(self) else None
-        if parts is not None:
-            return evaluate_sums(self, parts, pairs, gradient)
+        if engine.in_tiles(pairs) and not tracing.is_traced(self) and self.sums() is not None:
+            return evaluate_sums(self, pairs, gradient)
         # Drivers know the loss as it was made, with arrays that are NumPy's.
         loss = tracing.cast(self, pairs.rows.vectors.dtype)
         return engine.evaluate(loss, pairs, gradient)

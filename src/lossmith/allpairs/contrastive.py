@@ -1,5 +1,6 @@
 """The contrastive loss over all pairs of a batch."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from lossmith import distances
@@ -81,23 +82,20 @@ class AllPairsContrastive(AllPairsLoss):
         """One over the number of pairs of each kind, or over those that are active."""
         if self.average == "active":
             return divide_or_zero(1.0, engine.total(self, pairs, self._count_active, 2))
-        numbers = pairs.numbers()
+        numbers = engine.numbers(pairs)
         numbers = engine.total(self, pairs, _all, 2) if numbers is None else ops.stack(numbers)
         return divide_or_zero(1.0, numbers)
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """Its share of the mean over positives and of the mean over negatives."""
-        pull, push = self._hinges(block)
-        if self.squared:
-            pull, push = ops.square(pull), ops.square(push)
+        pull, push = self._costs(*self._hinges(block, square_root))
         value = row.given[0] * row.positives.sum(pull) + row.given[1] * row.negatives.sum(push)
         return value, ops.ones_like(value)
 
     def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
         """The weighted sums of values and of counts, and the slope of the first."""
         scale = [row.given[kind] * weights[:, None] for kind in (0, 1)]
-        pull, push = self._hinges(block)
-        costs = (ops.square(pull), ops.square(push)) if self.squared else (pull, push)
+        costs = self._costs(*self._hinges(block))
         value = ops.sum(row.weighed(row.select(scale[0] * costs[0], scale[1] * costs[1])))
         attraction, repulsion = self._steepness(block)
         slope = row.select(scale[0] * attraction, -scale[1] * repulsion)
@@ -123,8 +121,11 @@ class AllPairsContrastive(AllPairsLoss):
     def _has_margin(self) -> bool:
         return is_traced(self) or bool(self.positive_margin > 0)
 
-    def _hinges(self, block: Any) -> tuple[Any, Any]:
-        distance = square_root(block) if self.distance == "euclidean" else block
+    def _costs(self, pull: Any, push: Any) -> tuple[Any, Any]:
+        return (ops.square(pull), ops.square(push)) if self.squared else (pull, push)
+
+    def _hinges(self, block: Any, root: Callable[[Any], Any] = ops.sqrt) -> tuple[Any, Any]:
+        distance = root(block) if self.distance == "euclidean" else block
         pull = hinge(distance - self.positive_margin) if self._has_margin() else distance
         return pull, hinge(self.margin - distance)
 

@@ -22,7 +22,9 @@ from lossmith.core.reduction import divide_or_zero
 ops = keras.ops
 _ENTRIES = 2**19
 _LARGE = 4096
-"""The number of items from which blocks and tiles are larger."""
+"""The number of items from which blocks are larger, and positives visited apart."""
+_SMALL = 2048
+"""The number of items below which a batch may be one tile."""
 _FEWEST_ROWS = 8
 _FEWEST_ITEMS = 1024
 """The batch from which symmetry pays."""
@@ -162,11 +164,22 @@ def tiles_of(loss: Any, pairs: Pairs) -> Tiles:
 
 
 def _tiles(items: Items) -> Tiles:
-    return Tiles(driver, items, driver.EDGES[is_large(items.number())])
+    return Tiles(driver, items, _edge(items.number()))
+
+
+def _edge(count: int) -> int:
+    edge: int | None = driver.EDGES[count >= _SMALL]
+    return count if edge is None else edge
+
+
+def in_one_tile(pairs: Pairs) -> bool:
+    """Whether a batch is one tile, so that a program for all of it is a small one."""
+    count = ops.shape(pairs.rows.vectors)[0]
+    return in_tiles(pairs) and _edge(count) == count
 
 
 def is_large(number: Any) -> bool:
-    """Whether a batch is known to have as many items as larger blocks and tiles are for."""
+    """Whether a batch is known to have as many items as larger blocks are for."""
     return at_least(number, _LARGE)
 
 
@@ -207,8 +220,28 @@ def total(loss: Any, pairs: Pairs, formula: Any, parts: int, given: Any = None) 
     return visits.sums(visit, (start,))[0]
 
 
+def numbers(pairs: Pairs) -> tuple[Any, Any] | None:
+    """How many pairs are positive and how many negative.
+
+    `None` where only a look at all pairs tells: for weights, several labels per item, items of two
+    sides and a number of items that is open.
+    """
+    ids, weights = pairs.rows.labels, pairs.rows.weights
+    items = ids.shape[0]
+    if pairs.columns is not None or weights is not None or len(ids.shape) > 1 or not items:
+        return None
+    ordered = ops.sort(ids)
+    steps = ops.cast(ordered[1:] != ordered[:-1], "int32")
+    classes = ops.concatenate([ops.zeros((1,), "int32"), ops.cumsum(steps)])
+    ones = ops.ones((1, items), dtype=pairs.rows.vectors.dtype)
+    sizes = driver.bin_sums(ones, classes[None, :], items)
+    return ops.sum(sizes * ops.relu(sizes - 1.0)), ops.sum(sizes * (items - sizes))
+
+
 def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
     """The value of a loss, and its gradient with respect to the embeddings of each side."""
+    if gradient and loss.symmetric and in_one_tile(pairs):
+        return _value_and_gradient_of_one_tile(loss, pairs)
     visits = Visits(loss, pairs, loss.prepare(pairs))
     if not gradient:
         return _value(visits), ()
@@ -291,6 +324,29 @@ def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
     )
     gradients = tuple(finished_gradient(each, count, loss) for each in gradients)
     return finished(value, count, loss), gradients
+
+
+def _value_and_gradient_of_one_tile(loss: Any, pairs: Pairs) -> tuple[Any, tuple[Any, ...]]:
+    count = ops.shape(pairs.rows.vectors)[0]
+    plainly = driver.compiled(_tile, loss, (count, count))
+    some, found = plainly(_unless_it_is_not_a_number, loss, pairs)
+    if some is not None:
+        branches = [lambda found: found, lambda _: _tile(_with_care, loss, pairs)[1]]
+        found = driver.switch(some, branches, found)
+    return found[0], found[1:]
+
+
+def _tile(make: Any, loss: Any, pairs: Pairs) -> tuple[Any, tuple[Any, Any]]:
+    """Whether what is made of a batch that is one tile is not to be used; value and gradient."""
+    visits = Visits(loss, pairs, loss.prepare(pairs))
+    block = Block(visits.rows, visits.rows, 0, visits.rows.ones(), 0)
+    some, (value, count, of_rows) = make(_pulled, loss, block, visits.given, False)
+    gradient = finished_gradient(2.0 * ops.transpose(of_rows), count, loss)
+    return some, (finished(value, count, loss), gradient)
+
+
+def _with_care(*block: Any) -> tuple[None, Any]:
+    return None, _carefully(*block)
 
 
 def _push_products(block: Block, pull: Any, _: Any, both: bool) -> tuple[Any, ...]:

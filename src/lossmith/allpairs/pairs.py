@@ -69,23 +69,6 @@ class Pairs(NamedTuple):
         """Only labels and weights."""
         return self.with_vectors((None, None))
 
-    def numbers(self) -> tuple[Any, Any] | None:
-        """How many pairs are positive and how many negative.
-
-        `None` where only a look at all pairs tells: for weights, several labels per item, items of
-        two sides and a number of items that is open.
-        """
-        ids, weights = self.rows.labels, self.rows.weights
-        items = ids.shape[0]
-        if self.columns is not None or weights is not None or len(ids.shape) > 1 or not items:
-            return None
-        ordered = ops.sort(ids)
-        steps = ops.cast(ordered[1:] != ordered[:-1], "int32")
-        classes = ops.concatenate([ops.zeros((1,), "int32"), ops.cumsum(steps)])
-        ones = ops.ones((items,), dtype=self.rows.vectors.dtype)
-        sizes = ops.segment_sum(ones, classes, num_segments=items)
-        return ops.sum(sizes * ops.relu(sizes - 1.0)), ops.sum(sizes * (items - sizes))
-
 
 class Surrounded(Pairs):
     """The pairs of rows with columns that begin with the same rows."""

@@ -63,12 +63,18 @@ def in_range(lowest: float, highest: float) -> bool:
     return _EXPONENTS[0] <= lowest and highest <= _EXPONENTS[1]
 
 
-def evaluate_sums(
-    loss: Any, parts: Sums, pairs: Pairs, gradient: bool
-) -> tuple[Any, tuple[Any, ...]]:
+def evaluate_sums(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
     """The value of a loss by its sums, and its gradient with respect to the embeddings."""
+    if not engine.in_one_tile(pairs):
+        return _evaluated(loss, pairs, gradient)
+    count = ops.shape(pairs.rows.vectors)[0]
+    return driver.compiled(_evaluated, loss, (count, count))(loss, pairs, gradient)
+
+
+def _evaluated(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
+    parts = loss.sums()
     large = engine.is_large(ops.shape(pairs.rows.vectors)[0])
-    by_class = len(pairs.rows.labels.shape) == 1
+    by_class = len(pairs.rows.labels.shape) == 1 and not engine.in_one_tile(pairs)
     stages, slopes = (_looks(each, by_class, large) for each in (parts.stages, parts.slopes))
     ordered = any(each.near_diagonal for each in (*stages, *slopes))
     order = ops.argsort(pairs.rows.labels) if ordered else None

@@ -13,8 +13,8 @@ from lossmith.core import tracing
 
 _FEW_BOUNDS = 128
 _TOGETHER = 8
-EDGES = (512, 1024)
-"""Of square tiles, of batches of less than 4096 items and of larger ones."""
+EDGES = (512, 512)
+"""Of square tiles, of batches below 2048 items and of larger ones; `None`: one tile."""
 EDGES_OF_POSITIVES = (512, 128)
 """Of tiles of which only those near the diagonal are looked into; they divide the others."""
 

@@ -27,8 +27,8 @@ _losses: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 """The losses that compiled steps refer to by number."""
 _numbers = itertools.count()
 _state = threading.local()
-EDGES = (512, 512)
-"""Of square tiles, of batches of less than 4096 items and of larger ones."""
+EDGES = (None, 512)
+"""Of square tiles, of batches below 2048 items and of larger ones; `None`: one tile."""
 EDGES_OF_POSITIVES = (512, 512)
 """Of tiles of which only those near the diagonal are looked into; they divide the others."""
 
@@ -83,7 +83,7 @@ def place(bounds: Any, block: Any) -> Any:
 
 def bin_sums(block: Any, bins: Any, number: int) -> Any:
     """The sum of the entries of each bin of a row, `(rows, number)`; a bin beyond is left out."""
-    return block.new_zeros((len(block), number + 1)).scatter_add_(1, bins, block)[:, :number]
+    return block.new_zeros((len(block), number + 1)).scatter_add_(1, bins.long(), block)[:, :number]
 
 
 def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
