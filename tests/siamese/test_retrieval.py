@@ -84,7 +84,7 @@ def test_figures_of_many_random_points_are_those_of_plain_loops(distance, monkey
 
 
 @pytest.mark.parametrize("noise", [0.3, 1.0, 4.0])
-@pytest.mark.parametrize("part", [1, 3000, 2**20])
+@pytest.mark.parametrize("part", [1, 3000, 2**21])
 def test_figures_of_classes_with_many_items_are_those_of_plain_loops(noise, part, monkeypatch):
     """Of most queries a part has one row, a few, or rows of several classes."""
     monkeypatch.setattr(_ranking, "_PART", part)

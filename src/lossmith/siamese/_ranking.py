@@ -22,7 +22,7 @@ IntArray = npt.NDArray[np.integer[Any]]
 
 _BLOCK = 2**24
 """Scores that are in memory at once, per query of the block one for each item of the gallery."""
-_PART = 2**20
+_PART = 2**21
 """Scores that a thread works on at a time: what is kept of them stays in its cache."""
 _TILE = 2**14
 """Scores that stay in the cache while the axes of their vectors are gone through."""
@@ -247,23 +247,15 @@ def _nearest_match(others: FloatArray, limits: FloatArray, count: int) -> npt.ND
 
 def _figures(is_match: npt.NDArray[np.bool_], relevant: IntArray) -> tuple[IntArray, FloatArray]:
     """The rank of the first match, and the average precision among the first R, of each row."""
-    rows, width = is_match.shape
+    width = is_match.shape[1]
     first = np.where(is_match.any(axis=1), is_match.argmax(axis=1), width) + 1
-    if relevant.min() < width:
-        is_match &= np.arange(width) < relevant[:, np.newaxis]
-    places = np.flatnonzero(is_match)
-    row_begins = width * np.arange(rows + 1)
-    starts = np.searchsorted(places, row_begins)
-    found = np.diff(starts)
-    counts = np.arange(1, len(places) + 1) - np.repeat(starts[:-1], found)
-    places -= np.repeat(row_begins[:-1], found)
-    precision = (1 / np.arange(1, width + 1))[places] * counts
-    average_precision = np.zeros(rows)
-    # A sum of none would be the first of the next row's.
-    filled = np.flatnonzero(found)
-    if len(filled):
-        average_precision[filled] = np.add.reduceat(precision, starts[filled]) / relevant[filled]
-    return first, average_precision
+    counts = np.arange(1.0, width + 1)
+    inverse_ranks = 1 / counts
+    precisions = np.empty(len(is_match))
+    for row, (matches, asked) in enumerate(zip(is_match, relevant.tolist(), strict=True)):
+        places = np.flatnonzero(matches[:asked])
+        precisions[row] = inverse_ranks[places] @ counts[: len(places)]
+    return first, precisions / relevant
 
 
 def directions(vectors: FloatArray) -> FloatArray:
