@@ -84,17 +84,26 @@ def test_figures_of_many_random_points_are_those_of_plain_loops(distance, monkey
 
 
 @pytest.mark.parametrize("noise", [0.3, 1.0, 4.0])
-@pytest.mark.parametrize("many", [8, 1000], ids=["by a sample", "by a table"])
-def test_figures_of_classes_with_many_items_are_those_of_plain_loops(noise, many, monkeypatch):
-    """Where to look is guessed from a sample, which may be far off, or found in a table."""
-    monkeypatch.setattr(_ranking, "_MANY", many)
-    monkeypatch.setattr(_ranking, "_STRIDE", 5)
-    monkeypatch.setattr(_ranking, "_HEIGHT", 6)
+@pytest.mark.parametrize("part", [1, 3000, 2**21])
+def test_figures_of_classes_with_many_items_are_those_of_plain_loops(noise, part, monkeypatch):
+    """Of most queries a part has one row, a few, or rows of several classes."""
+    monkeypatch.setattr(_ranking, "_PART", part)
     rng = np.random.default_rng(3)
     labels = rng.integers(0, 4, 400)
     points = rng.normal(size=(4, 6))[labels] + noise * rng.normal(size=(400, 6))
     expected = by_loops(pairwise_distances(points), labels, labels, is_self=True)
     check(retrieval_report(points, labels, ks=KS, resamples=40), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_classes_of_very_different_sizes_may_share_a_part(dtype):
+    """Far too many are looked for then on behalf of the small ones, some of which find nothing."""
+    rng = np.random.default_rng(7)
+    labels = np.concatenate([np.zeros(150, int), np.arange(1, 30), np.arange(1, 30)])
+    points = rng.normal(size=(30, 4))[labels] + 0.8 * rng.normal(size=(len(labels), 4))
+    points = points.astype(dtype)
+    exact = pairwise_distances(points.astype(np.float64))
+    check(retrieval_report(points, labels, ks=KS), by_loops(exact, labels, labels, is_self=True))
 
 
 @pytest.mark.parametrize("distance", DISTANCES)

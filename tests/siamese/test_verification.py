@@ -96,6 +96,13 @@ class TestStreaming:
         assert binned.equal_error_rate() == pytest.approx(exact.equal_error_rate(), abs=1e-5)
         assert binned.rates_at(0.5) == exact.rates_at(0.5)
 
+    def test_a_negative_zero_is_a_zero_among_larger_distances(self):
+        scores, plain = VerificationScores(16), VerificationScores(16)
+        scores.update(np.float32([-0.0, 3.0, 1.0]), [1, 0, 1])
+        plain.update(np.float32([0.0, 3.0, 1.0]), [1, 0, 1])
+        assert scores.resolution == plain.resolution
+        np.testing.assert_array_equal(scores.counts().lower, plain.counts().lower)
+
     def test_an_empty_batch_changes_nothing(self):
         scores = streamed([0.1, 0.9], [1, 0])
         before = repr(scores), scores.resolution

@@ -1,14 +1,15 @@
 """Where the items of a query's own class rank in a gallery, block by block of queries.
 
 A row of scores, larger for nearer items, is all that is ever held of a query. The gallery lies in
-the order of its classes, so that the items of one class are a slice of the row and counting the
-others that come nearer is one comparison over contiguous memory.
+the order of its classes, so that the items of one class are a slice of the row. The others are only
+parted, the R nearest from the rest; what is then sorted are R integers.
 """
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,11 +20,10 @@ from lossmith import distances
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
-_MANY = 128
-"""Items of a class from which on a sample of a row says where to look, and no table of it."""
-_HEIGHT, _STRIDE, _PLACES = 64, 16, 64
 _BLOCK = 2**24
 """Scores that are in memory at once, per query of the block one for each item of the gallery."""
+_PART = 2**21
+"""Scores that a thread works on at a time: what is kept of them stays in its cache."""
 _TILE = 2**14
 """Scores that stay in the cache while the axes of their vectors are gone through."""
 
@@ -35,11 +35,11 @@ class Scores(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """That of the scores."""
 
-    def write(self, queries: slice, block: FloatArray) -> None:
+    def write(self, queries: slice | IntArray, block: FloatArray) -> None:
         """Writes the scores of some queries, the larger the nearer, to `(n, M)`."""
 
-    def slack(self, queries: IntArray, scores: FloatArray) -> FloatArray:
-        """How much a score may differ from one of these, `(n, m)`, by rounding alone."""
+    def lower(self, queries: IntArray, scores: FloatArray) -> None:
+        """Lowers scores, `(n, m)`, in place, to where equal ones may lie by rounding alone."""
 
 
 class ProductScores:
@@ -60,9 +60,10 @@ class ProductScores:
         exponent = np.frexp(max(np.abs(queries).max(), np.abs(gallery).max()))[1]
         queries, gallery = np.ldexp(queries, -exponent), np.ldexp(gallery, -exponent)
         halves = 0.5 * np.einsum("md,md->m", gallery, gallery)
-        self._queries = np.column_stack([queries, np.ones_like(queries[:, :1])])
-        self._gallery = np.column_stack([gallery, -halves])
         self._squares = np.einsum("nd,nd->n", queries, queries)
+        ones = np.ones_like(queries[:, :1])
+        self._queries = np.column_stack([queries, ones, -0.5 * self._squares])
+        self._gallery = np.column_stack([gallery, -halves, np.ones_like(halves)])
         self._rounding = 4 * float(np.finfo(gallery.dtype).eps) * self._gallery.shape[1] ** 0.5
 
     @property
@@ -70,15 +71,17 @@ class ProductScores:
         """That of the embeddings."""
         return self._gallery.dtype
 
-    def write(self, queries: slice, block: FloatArray) -> None:
+    def write(self, queries: slice | IntArray, block: FloatArray) -> None:
         """Writes the scores of some queries, the larger the nearer, to `(n, M)`."""
         np.matmul(self._queries[queries], self._gallery.T, out=block)
 
-    def slack(self, queries: IntArray, scores: FloatArray) -> FloatArray:
-        """The rounding of a product of D terms, from the lengths that an item there can have."""
-        squares = self._squares[queries][:, np.newaxis]
-        distances_squared = np.maximum(squares - 2 * scores, 0)
-        return self._rounding * (squares + distances_squared)
+    def lower(self, queries: IntArray, scores: FloatArray) -> None:
+        """By the rounding of a product of D terms, of the lengths that an item there can have."""
+        np.minimum(scores, 0, out=scores)
+        # The squares of the query's length and of its distance to the item, of which scores are
+        # the negative half.
+        scores *= scores.dtype.type(1 + 2 * self._rounding)
+        scores -= self._rounding * self._squares[queries, np.newaxis]
 
 
 class ManhattanScores:
@@ -98,13 +101,14 @@ class ManhattanScores:
         """float64, in which the terms are added up."""
         return np.dtype(np.float64)
 
-    def write(self, queries: slice, block: FloatArray) -> None:
+    def write(self, queries: slice | IntArray, block: FloatArray) -> None:
         """Writes the scores of some queries, the larger the nearer, to `(n, M)`."""
         block[:] = 0
+        vectors = self._queries[queries]
         rows, items = max(1, _TILE // block.shape[1]), min(_TILE, block.shape[1])
         memory = np.empty((rows, items))
         for row in range(0, len(block), rows):
-            some = self._queries[queries][row : row + rows]
+            some = vectors[row : row + rows]
             for item in range(0, block.shape[1], items):
                 tile = block[row : row + rows, item : item + items]
                 terms = memory[: tile.shape[0], : tile.shape[1]]
@@ -113,9 +117,8 @@ class ManhattanScores:
                     np.abs(terms, out=terms)
                     np.subtract(tile, terms, out=tile)
 
-    def slack(self, queries: IntArray, scores: FloatArray) -> FloatArray:
-        """None: the terms are added up in the same order for every item."""
-        return np.zeros_like(scores)
+    def lower(self, queries: IntArray, scores: FloatArray) -> None:
+        """By nothing: the terms are added up in the same order for every item."""
 
 
 def scores_of(queries: FloatArray, gallery: FloatArray, distance: distances.Name) -> Scores:
@@ -165,205 +168,94 @@ def rank(
     """
     begins = np.searchsorted(gallery_classes, query_classes, side="left")
     ends = np.searchsorted(gallery_classes, query_classes, side="right")
-    itself = np.full(len(begins), -1) if query_in_gallery is None else query_in_gallery
-    own = _Own(begins, ends, itself, ends - begins - (query_in_gallery is not None))
+    relevant = ends - begins - (query_in_gallery is not None)
     first = np.zeros(len(query_classes), dtype=np.int64)
     average_precision = np.zeros(len(query_classes))
+    # Queries of one class are neighbours then, and so are those that have to look equally far.
+    order = np.lexsort((begins, relevant))
 
-    def rank_rows(block: _Block) -> None:
-        few = np.flatnonzero((block.own.relevant > 0) & (block.own.relevant < _MANY))
-        if len(few):
-            queries = block.queries[few]
-            matches = block.matches_taken_out(few)
-            limits = matches - scores.slack(queries, matches)
-            first[queries], average_precision[queries] = _by_columns(block, few, limits, furthest)
-        for row in np.flatnonzero(block.own.relevant >= _MANY):
-            query = block.queries[row]
-            own_scores, others = block.taken_out(row)
-            limits = own_scores - scores.slack(block.queries[[row]], own_scores[np.newaxis])[0]
-            first[query], average_precision[query] = _by_sample(
-                others, np.sort(limits)[::-1], furthest
-            )
+    def rank_rows(queries: IntArray, block: FloatArray) -> None:
+        matches = _taken_out(block, begins[queries], ends[queries])
+        if query_in_gallery is not None:
+            place = query_in_gallery[queries] - begins[queries]
+            matches[np.arange(len(queries)), place] = -np.inf
+        scores.lower(queries, matches)
+        among = relevant[queries]
+        is_match = _nearest_match(block, matches, max(furthest, int(among.max())))
+        first[queries], average_precision[queries] = _figures(is_match, among)
 
-    _for_each_block(scores, own, len(gallery_classes), rank_rows)
-    return Ranking(first, average_precision, own.relevant)
+    asking = order[np.searchsorted(relevant, 1, sorter=order) :]
+    _for_each_part(scores, asking, len(gallery_classes), rank_rows)
+    return Ranking(first, average_precision, relevant)
 
 
-@dataclass(frozen=True, eq=False)
-class _Own:
-    """The items of their own class, for some queries.
-
-    Attributes:
-        begins, ends: `(n,)`, where they are in the gallery.
-        itself: `(n,)`, where the query itself is; -1 if it is not there.
-        relevant: `(n,)`, how many they are without it.
-    """
-
-    begins: IntArray
-    ends: IntArray
-    itself: IntArray
-    relevant: IntArray
-
-    def __getitem__(self, queries: slice) -> "_Own":
-        parts = (self.begins, self.ends, self.itself, self.relevant)
-        return _Own(*(each[queries] for each in parts))
-
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """The scores of some queries.
-
-    Attributes:
-        queries: `(n,)`, their numbers.
-        own: The items of their own classes.
-        scores: `(n, M)`, and `-inf` up to a multiple of `_HEIGHT`.
-    """
-
-    queries: IntArray
-    own: _Own
-    scores: FloatArray
-
-    def __getitem__(self, rows: slice) -> "_Block":
-        return _Block(self.queries[rows], self.own[rows], self.scores[rows])
-
-    def matches_taken_out(self, rows: IntArray) -> FloatArray:
-        """The scores of all own items of some queries, `(n, m)`, `-inf` where there are no more.
-
-        In the block they become `-inf`, which leaves the others.
-        """
-        begins, ends, itself = (
-            each[rows, np.newaxis] for each in (self.own.begins, self.own.ends, self.own.itself)
-        )
-        places = begins + np.arange((ends - begins).max())
-        row, step = np.nonzero(places < ends)
-        column = places[row, step]
-        matches = np.full(places.shape, -np.inf, dtype=self.scores.dtype)
-        matches[row, step] = self.scores[rows[row], column]
-        matches[places == itself] = -np.inf
-        self.scores[rows[row], column] = -np.inf
-        return matches
-
-    def taken_out(self, row: np.integer[Any]) -> tuple[FloatArray, FloatArray]:
-        """The scores of all own items of a query, and those of the others."""
-        begin, end = self.own.begins[row], self.own.ends[row]
-        others = self.scores[row]
-        matches = others[begin:end].copy()
-        others[begin:end] = -np.inf
-        if self.own.itself[row] >= 0:
-            matches = np.delete(matches, self.own.itself[row] - begin)
-        return matches, others
-
-
-def _for_each_block(
-    scores: Scores, own: _Own, gallery: int, work: Callable[[_Block], None]
+def _for_each_part(
+    scores: Scores, queries: IntArray, gallery: int, work: Callable[[IntArray, FloatArray], None]
 ) -> None:
-    """Has the rows of each block worked on by as many threads as there are cores."""
-    queries = len(own.begins)
-    at_once = min(queries, max(1, _BLOCK // gallery))
-    memory = np.empty((at_once, -(-gallery // _HEIGHT) * _HEIGHT), dtype=scores.dtype)
-    memory[:, gallery:] = -np.inf
+    """Has the scores of some queries at a time worked on by as many threads as there are cores."""
+    at_once, rows = max(1, _BLOCK // gallery), max(1, _PART // gallery)
+    memory = np.empty((min(len(queries), at_once), gallery), dtype=scores.dtype)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with ThreadPoolExecutor(cores) as pool:
-        for start in range(0, queries, at_once):
-            numbers = np.arange(start, min(start + at_once, queries))
-            block = _Block(numbers, own[start : start + at_once], memory[: len(numbers)])
-            scores.write(slice(start, start + len(numbers)), block.scores[:, :gallery])
-            share = -(-len(numbers) // (cores or 1))
-            parts = [block[row : row + share] for row in range(0, len(numbers), share)]
-            list(pool.map(work, parts))
+        for start in range(0, len(queries), at_once):
+            numbers = queries[start : start + at_once]
+            block = memory[: len(numbers)]
+            scores.write(numbers, block)
+            parts = [slice(row, row + rows) for row in range(0, len(numbers), rows)]
+            list(pool.map(work, [numbers[each] for each in parts], [block[each] for each in parts]))
 
 
-def _by_columns(
-    block: _Block, rows: IntArray, limits: FloatArray, furthest: int
-) -> tuple[IntArray, FloatArray]:
-    """The rank of the first match, and the average precision, of queries with few matches.
+def _taken_out(block: FloatArray, begins: IntArray, ends: IntArray) -> FloatArray:
+    """The scores of the items of each query's own class, `(n, m)`, `-inf` where there are no more.
 
-    The j-th match has rank j + (number of others nearer than it). Only others that come before a
-    match of a rank that matters do, and they are few. The scores of a query are laid out as a
-    table. A column whose largest score reaches a limit has at least one score that does, so that
-    few columns are left to look into.
+    In the block they become `-inf`, which leaves the others.
+    """
+    matches = np.empty((len(block), (ends - begins).max()), dtype=block.dtype)
+    changes = np.flatnonzero(np.diff(begins)) + 1
+    for start, stop in pairwise([0, *changes.tolist(), len(begins)]):
+        own = block[start:stop, begins[start] : ends[start]]
+        matches[start:stop, : own.shape[1]] = own
+        matches[start:stop, own.shape[1] :] = -np.inf
+        own[...] = -np.inf
+    return matches
+
+
+def _nearest_match(others: FloatArray, limits: FloatArray, count: int) -> npt.NDArray[np.bool_]:
+    """Whether each of the nearest items, in order, is a match, `(n, count)` or fewer.
+
+    Scores are not above 0, but by rounding, so that their bits, read as a number without a sign,
+    are the smaller the nearer the item is. The last bit is put to another use: it tells matches,
+    so that limits are rounded down by as little as a number can be, and lets others come first.
 
     Args:
-        block: The scores.
-        rows: `(n,)`, the rows of the queries.
-        limits: `(n, m)`, one per match: an item of another class from there on is nearer.
-        furthest: The largest rank of the first match that has to be right.
+        others: `(n, M)`, the scores of the other classes, `-inf` at the rest; in disorder after.
+        limits: `(n, m)`, one per match, not above 0: an item of another class from there on is
+            nearer.
+        count: How many are asked for.
     """
-    limits = -np.sort(-limits, axis=1)
-    relevant = block.own.relevant[rows, np.newaxis]
-    count = np.arange(1, limits.shape[1] + 1)
-    table = block.scores.reshape(len(block.scores), _HEIGHT, -1)
-    maxima = np.empty((len(rows), table.shape[2]), dtype=table.dtype)
-    for row, largest in zip(rows, maxima, strict=True):
-        table[row].max(axis=0, out=largest)
-    able = _able(limits, maxima, np.maximum(furthest, relevant)) & (count <= relevant)
-    last = able.sum(axis=1)
-    lowest = np.where(last > 0, limits[np.arange(len(rows)), np.maximum(last, 1) - 1], np.inf)
-
-    query, column = np.nonzero(maxima >= lowest[:, np.newaxis])
-    found = table[rows[query], :, column]
-    entry, place = np.nonzero(found >= lowest[query, np.newaxis])
-    query, score = query[entry], found[entry, place]
-
-    beaten_from = (score[:, np.newaxis] < limits[query]).sum(axis=1)
-    nearer = np.bincount(query * len(count) + beaten_from, minlength=limits.size)
-    ranks = count + np.cumsum(nearer.reshape(limits.shape), axis=1)
-    precision = np.where(able & (ranks <= relevant), count / ranks, 0.0)
-    first = np.where(last > 0, ranks[:, 0], furthest + 1)
-    return first, precision.sum(axis=1) / relevant[:, 0]
+    keys = others.view(f"u{others.itemsize}")
+    sign, last = keys.dtype.type(1 << (8 * others.itemsize - 1)), keys.dtype.type(1)
+    count = min(count, keys.shape[1])
+    keys.partition(count - 1, axis=1)
+    nearest = np.empty((len(keys), count + limits.shape[1]), dtype=keys.dtype)
+    np.bitwise_and(keys[:, :count], ~last, out=nearest[:, :count])
+    np.bitwise_or(limits.view(keys.dtype), sign | last, out=nearest[:, count:])
+    nearest.partition(count - 1, axis=1)
+    nearest = np.sort(nearest[:, :count], axis=1)
+    return (nearest.astype(np.uint8) & 1).view(bool)
 
 
-def _able(limits: FloatArray, maxima: FloatArray, furthest: IntArray) -> npt.NDArray[np.bool_]:
-    """Which matches may have a rank up to the furthest, `(n, m)`, by the columns that reach them.
-
-    It is the first ones: the j-th one may, if fewer columns than `furthest - j + 1` reach it.
-    """
-    columns = maxima.shape[1]
-    place = columns - 1 - furthest + np.arange(1, limits.shape[1] + 1)
-    # What is beyond the last column is beyond the last match, and of no meaning.
-    inside = np.clip(place, 0, columns - 1)
-    reached = np.take_along_axis(np.sort(maxima, axis=1), inside, axis=1)
-    return (place < 0) | (limits > reached)
-
-
-def _by_sample(others: FloatArray, limits: FloatArray, furthest: int) -> tuple[int, float]:
-    """The rank of the first match, and the average precision, of a query with many matches.
-
-    Args:
-        others: `(M,)`, the scores of the other classes; `-inf` at the rest.
-        limits: `(R,)`, one per match, decreasing.
-        furthest: The largest rank of the first match that has to be right.
-    """
-    relevant = len(limits)
-    limits, scores = _reached(others, limits, max(furthest, relevant))
-    count = np.arange(1, len(limits) + 1)
-    # The scores are put between the limits, and not the other way round: mostly they are fewer.
-    beaten_from = len(limits) - np.searchsorted(limits[::-1], scores, side="right")
-    ranks = count + np.cumsum(np.bincount(beaten_from, minlength=len(limits)))[: len(limits)]
-    within = np.searchsorted(ranks, relevant, side="right")
-    return int(ranks[0]), float((count[:within] / ranks[:within]).sum()) / relevant
-
-
-def _reached(
-    others: FloatArray, limits: FloatArray, furthest: int
-) -> tuple[FloatArray, FloatArray]:
-    """The limits of all matches of a rank up to the furthest, and the scores that reach them.
-
-    A sample of the others says about where the rank is a little more; if it was too few, more are
-    taken.
-    """
-    sample = np.sort(others[::_STRIDE])
-    places = np.arange(_PLACES) * (len(limits) - 1) // (_PLACES - 1)
-    ranks = places + 1 + _STRIDE * (len(sample) - np.searchsorted(sample, limits[places]))
-    enough = furthest + furthest // 16 + _STRIDE
-    place = min(int(np.searchsorted(ranks, enough)), _PLACES - 1)
-    while True:
-        reach = int(places[place])
-        # Gathering by numbers takes half as long as by booleans.
-        scores = others[np.flatnonzero(others >= limits[reach])]
-        if reach + 1 + len(scores) > furthest or place == _PLACES - 1:
-            return limits[: reach + 1], np.sort(scores)
-        place = min(place + 4, _PLACES - 1)
+def _figures(is_match: npt.NDArray[np.bool_], relevant: IntArray) -> tuple[IntArray, FloatArray]:
+    """The rank of the first match, and the average precision among the first R, of each row."""
+    width = is_match.shape[1]
+    first = np.where(is_match.any(axis=1), is_match.argmax(axis=1), width) + 1
+    counts = np.arange(1.0, width + 1)
+    inverse_ranks = 1 / counts
+    precisions = np.empty(len(is_match))
+    for row, (matches, asked) in enumerate(zip(is_match, relevant.tolist(), strict=True)):
+        places = np.flatnonzero(matches[:asked])
+        precisions[row] = inverse_ranks[places] @ counts[: len(places)]
+    return first, precisions / relevant
 
 
 def directions(vectors: FloatArray) -> FloatArray:

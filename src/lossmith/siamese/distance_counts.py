@@ -243,8 +243,9 @@ def checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 def _are_0_or_1(labels: npt.NDArray[Any], is_same: npt.NDArray[np.bool_]) -> bool:
     """Whether labels are no other numbers than 0 and 1."""
     if labels.dtype.kind in "iu" and len(labels):
-        # Bounds of integers are found in a fraction of the time that comparing each takes.
-        return bool(labels.min() >= 0 and labels.max() <= 1)
+        # One bound is found in a fraction of the time that comparing each takes, and without a
+        # sign what is negative is large.
+        return bool(labels.view(labels.dtype.str.replace("i", "u")).max() <= 1)
     return not np.any(labels != is_same)
 
 
@@ -261,8 +262,24 @@ def _flat(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
     return array
 
 
+def _last_by_bits(distances: FloatArray) -> np.floating[Any]:
+    """The one whose bits are the largest integer, without a sign.
+
+    It is the largest distance, and found faster; but what is negative comes after, -0.0 and NaN
+    too.
+    """
+    return distances.view(f"u{distances.itemsize}").max().view(distances.dtype)
+
+
+def largest(distances: FloatArray) -> float:
+    """The largest of some checked distances."""
+    last = _last_by_bits(distances)
+    return float(last if last > 0 else distances.max())
+
+
 def _check_distances(distances: FloatArray) -> None:
-    if distances.min() >= 0 and distances.max() < DISTANCE_LIMIT:
+    last = _last_by_bits(distances)
+    if 0 < last < DISTANCE_LIMIT or (distances.min() >= 0 and distances.max() < DISTANCE_LIMIT):
         return
     row = int(np.argmin((distances >= 0) & (distances < DISTANCE_LIMIT)))
     raise ValueError(

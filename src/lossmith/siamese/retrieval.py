@@ -85,8 +85,9 @@ def retrieval_report(
     Ties count against the embeddings: an item of another class that is as near as one of the
     query's class ranks before it, so that embeddings which are all equal find nothing. As near
     means up to the rounding of the matrix product that compares them, in float64 for float64 and
-    in float32 otherwise; the Manhattan distance, which is no matrix product and slower, needs no
-    such margin (and needs scikit-learn). A query with no other item of its class is left out.
+    in float32 otherwise; for the Manhattan distance, which is no matrix product and slower, it
+    means up to the last binary digit of float64. A query with no other item of its class is left
+    out.
 
     Args:
         embeddings: `(N, D)`, the queries; without a gallery each searches among the others.

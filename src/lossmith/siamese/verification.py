@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.siamese._resampling import ItemResampler, PairResampler, Resampler
-from lossmith.siamese.distance_counts import DistanceCounts, checked_pairs
+from lossmith.siamese.distance_counts import DistanceCounts, checked_pairs, largest
 from lossmith.siamese.figures import VerificationReport, build_report
 
 
@@ -133,14 +133,15 @@ class VerificationScores:
         checked_distances, is_same = checked_pairs(distances, labels)
         if len(is_same) == 0:
             return
-        self._widen(self._exponent_for(float(checked_distances.max())))
+        self._widen(self._exponent_for(largest(checked_distances)))
         scale = checked_distances.dtype.type(2.0**-self._exponent)
         counts = self._counts.reshape(-1)
+        index = np.dtype(np.int32 if 2 * self.bins < 2**31 else np.intp)
         for start in range(0, len(is_same), self._CHUNK):
             chunk = slice(start, start + self._CHUNK)
-            slot = (checked_distances[chunk] * scale).astype(np.intp)
-            slot += is_same[chunk] * np.intp(self.bins)
-            np.add.at(counts, slot, 1)
+            slot = (checked_distances[chunk] * scale).astype(index)
+            slot += np.multiply(is_same[chunk], self.bins, dtype=index)
+            np.add.at(counts, slot.astype(np.intp), 1)
 
     def merge(self, other: "VerificationScores") -> None:
         """Adds the counts of `other`, such as those of another process, which stays as it is.
@@ -203,9 +204,10 @@ class VerificationScores:
         return math.frexp(largest)[1] - (self.bins.bit_length() - 1)
 
     def _widen(self, exponent: int) -> None:
-        doublings = max(0, exponent - self._exponent)
-        self._counts = _merged_bins(self._counts, doublings)
-        self._exponent += doublings
+        doublings = exponent - self._exponent
+        if doublings > 0:
+            self._counts = _merged_bins(self._counts, doublings)
+            self._exponent += doublings
 
 
 def _merged_bins(counts: npt.NDArray[np.int64], doublings: int) -> npt.NDArray[np.int64]:
