@@ -31,7 +31,7 @@ def items(count: int) -> npt.NDArray[np.float32]:
     paired=st.booleans(),
     seed=st.integers(0, 3),
 )
-def test_batches_are_p_classes_with_k_items_and_an_epoch_has_all(
+def test_batches_are_p_classes_with_k_items_and_an_epoch_has_all_but_of_large_classes(
     sizes: list[int], dominant: int, batch_size: int, group_size: int, paired: bool, seed: int
 ) -> None:
     labels = labels_of(sizes, dominant, seed)
@@ -43,8 +43,12 @@ def test_batches_are_p_classes_with_k_items_and_an_epoch_has_all(
     assert of_class >= 2
     assert per_batch * of_class <= max(batch_size, 4)
     assert data.indices.shape == (len(data), per_batch * of_class)
-    assert set(data.indices.ravel().tolist()) == set(range(len(labels)))
+    times = np.bincount(data.indices.ravel(), minlength=len(labels))
+    is_large = (np.bincount(labels) > len(data) * of_class)[labels]
+    assert (times[~is_large] >= 1).all()
+    assert (times[is_large] <= 1).all()
     for drawn in data.indices:
+        assert np.isin(np.flatnonzero(np.bincount(labels[is_large])), labels[drawn]).all()
         assert list(Counter(labels[drawn].tolist()).values()) == [of_class] * per_batch
         for item, times in Counter(drawn.tolist()).items():
             size = np.count_nonzero(labels == labels[item])
@@ -52,19 +56,90 @@ def test_batches_are_p_classes_with_k_items_and_an_epoch_has_all(
 
 
 @given(sizes=SIZES, dominant=DOMINANT, seed=st.integers(0, 3))
-def test_an_epoch_is_as_long_as_its_largest_class_needs(
+def test_an_epoch_is_as_long_as_its_largest_class_needs_but_not_longer_than_twice_the_items(
     sizes: list[int], dominant: int, seed: int
 ) -> None:
     labels = labels_of(sizes, dominant, seed)
     data = ClassBatches(items(len(labels)), labels, batch_size=8, seed=seed, group_size=2)
     per_batch, of_class = batch_shape(np.bincount(labels), 8, 2)
     groups = -(-np.bincount(labels) // of_class)
-    assert len(data) == max(groups.max(), -(-groups.sum() // per_batch))
+    filled = -(-groups.sum() // per_batch)
+    assert len(data) == sorted([filled, groups.max(), 2 * filled])[1]
+    needed = np.minimum(groups, len(data))
     turns = Counter(labels[data.indices.ravel()].tolist())
     drawn = np.array([turns[label] // of_class for label in range(len(groups))])
     # Only the smallest are drawn more often than they need, up to where others are.
-    assert (drawn >= groups).all()
-    assert drawn[drawn > groups].max(initial=0) <= drawn.min() + 1
+    assert (drawn >= needed).all()
+    assert drawn[drawn > needed].max(initial=0) <= drawn.min() + 1
+
+
+@given(
+    sizes=SIZES,
+    dominant=st.integers(0, 300),
+    batch_size=st.integers(4, 40),
+    seed=st.integers(0, 3),
+    first_deal=st.integers(0, 2),
+)
+def test_a_large_class_has_all_its_items_in_the_stated_number_of_epochs(
+    sizes: list[int], dominant: int, batch_size: int, seed: int, first_deal: int
+) -> None:
+    labels = labels_of(sizes, dominant, seed)
+    x = items(len(labels))
+    first = ClassBatches(x, labels, batch_size, seed)
+    per_batch, of_class = batch_shape(np.bincount(labels), batch_size)
+    epochs = -(-int(np.bincount(labels).max()) // (len(first) * of_class))
+    assert epochs <= -(-per_batch // 2)
+    data = ClassBatches(x, labels, batch_size, seed, initial_epoch=first_deal * epochs)
+    seen: set[int] = set()
+    for _ in range(epochs):
+        assert len(data) == len(first)
+        assert set(labels[data.indices.ravel()].tolist()) == set(range(len(sizes)))
+        seen |= set(data.indices.ravel().tolist())
+        data.on_epoch_end()
+    assert seen == set(range(len(labels)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batches", "times_of_largest", "times_of_smallest", "epochs"),
+    [
+        ([500] * 10, 42, (1, 2), (1, 2), 1),
+        ([600] * 5 + [400] * 5, 50, (1, 1), (1, 2), 1),
+        ([9000, 1000], 141, (1, 2), (9, 10), 1),
+        ([2000] * 3 + [5] * 40, 100, (0, 1), (57, 59), 5),
+        ([2000] + [5] * 42, 38, (0, 1), (22, 24), 14),
+        ([10_000] + [10] * 40, 164, (0, 1), (50, 52), 16),
+    ],
+)
+def test_how_often_an_epoch_of_unequal_classes_has_each_item(
+    sizes: list[int],
+    batches: int,
+    times_of_largest: tuple[int, int],
+    times_of_smallest: tuple[int, int],
+    epochs: int,
+) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    data = ClassBatches(items(len(labels)), labels)
+    assert len(data) == batches
+    times = np.bincount(data.indices.ravel(), minlength=len(labels))
+    for size, (least, most) in ((max(sizes), times_of_largest), (min(sizes), times_of_smallest)):
+        of_size = times[np.array(sizes)[labels] == size]
+        assert least <= of_size.min()
+        assert of_size.max() <= most
+    total = times
+    for _ in range(epochs - 1):
+        assert total.min() == 0
+        data.on_epoch_end()
+        total = total + np.bincount(data.indices.ravel(), minlength=len(labels))
+    assert total.min() >= 1
+
+
+def test_a_large_class_comes_in_another_order_each_time_that_it_is_through() -> None:
+    labels = np.repeat(np.arange(43), [2000] + [5] * 42)
+    first = ClassBatches(items(len(labels)), labels)
+    again = ClassBatches(items(len(labels)), labels, initial_epoch=14)
+    drawn = [set(data.indices.ravel()) & set(range(2000)) for data in (first, again)]
+    assert len(drawn[0]) == len(drawn[1]) == 38 * 4
+    assert drawn[0] != drawn[1]
 
 
 @pytest.mark.parametrize(
@@ -131,11 +206,14 @@ def test_a_hand_has_no_card_twice_and_all_are_dealt_alike(
     assert times.max() - times.min() <= 1
 
 
-def test_going_on_at_an_epoch_gives_what_would_have_come() -> None:
-    whole = ClassBatches(items(40), [0, 1] * 20, batch_size=8, seed=5)
+@pytest.mark.parametrize("sizes", [[20, 20], [2000] + [5] * 42])
+def test_going_on_at_an_epoch_gives_what_would_have_come(sizes: list[int]) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    x = items(len(labels))
+    whole = ClassBatches(x, labels, seed=5)
     whole.on_epoch_end()
     whole.on_epoch_end()
-    later = ClassBatches(items(40), [0, 1] * 20, batch_size=8, seed=5, initial_epoch=2)
+    later = ClassBatches(x, labels, seed=5, initial_epoch=2)
     assert np.array_equal(whole.indices, later.indices)
 
 

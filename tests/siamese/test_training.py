@@ -75,6 +75,24 @@ def test_every_loss_of_the_catalogue_trains(name: str, tmp_path: Path) -> None:
     assert all(np.isfinite(values).all() for values in history.values())
 
 
+@pytest.mark.parametrize("name", ["supervised_contrastive", "cosface", "contrastive"])
+def test_no_step_has_to_make_variables(name: str, tmp_path: Path) -> None:
+    """It would be traced twice on TensorFlow, which takes longer than a small training."""
+    found: list[list[str]] = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            found.append([each.path for each in self.model.optimizer.variables])
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            found.append([each.path for each in self.model.optimizer.variables])
+
+    trained(small(loss=loss_or_centres(name), classes=10, epochs=1), tmp_path, Watch())
+    assert len(found) > 2
+    assert len(found[0]) > 2
+    assert all(each == found[0] for each in found)
+
+
 def test_the_validation_loss_is_that_of_the_centres(tmp_path: Path) -> None:
     """Of held-out items that lack the first class, so that their ids begin later."""
     settings = small(loss=loss_or_centres("cosface"), classes=10, epochs=2)

@@ -12,6 +12,8 @@ from lossmith.siamese.pairs import Items, check_one_label_each
 
 _LEAST = 4
 """Items in the smallest batch: two classes with two items each."""
+_LONGEST = 2
+"""An epoch has at most so many times the batches that the groups of all classes fill."""
 
 
 class ClassBatches(keras.utils.PyDataset):
@@ -22,15 +24,27 @@ class ClassBatches(keras.utils.PyDataset):
     room in the batch, up to the median size of a class. All batches are of one size (a compiled
     step is compiled once), P K, which is `batch_size` or a little less.
 
-    In an epoch every item has its turn, and so has every class, as often as it takes. What is
-    repeated, drawn at random:
+    A class of n items has `g = ceil(n / K)` groups of K, and all classes together fill
+    `F = ceil(sum of g / P)` batches, about N / (P K). A class is in a batch once, so its g groups
+    need as many batches. An epoch has `L = min(max(F, largest g), 2 F)` batches: as many as the
+    largest class needs, but no more than twice what the items fill.
+
+    - Every class has its turn in every epoch, and so has every item of a class with `g <= L`; that
+      is all of them, as long as no class has more than about 2 / P of the items.
+    - A larger class is in every batch, with no item twice in an epoch, and has all its items after
+      `k = ceil(n / (L K))` epochs: the epochs 1 to k, then k + 1 to 2 k, and so on. k is P / 2,
+      rounded up, at most.
+      With P = 32 and K = 4, 3 classes of 2,000 items and 40 of 5 make epochs of 100 batches, where
+      the items alone would fill 49 and all items of the large classes would need 500. Five epochs
+      have them all.
+
+    What is repeated, drawn at random:
 
     - items of a class whose size K does not divide, to fill up its last K places;
     - all items of a class with fewer than K, as often as there is room for among K; only there an
       item is in a batch more than once;
-    - small classes as a whole, beside larger ones. An epoch has as many batches as the largest
-      class needs, so that one with half of the items makes it about P / 2 times as long as the
-      items alone would.
+    - small classes as a whole, beside larger ones, the smallest first: what is left of the L P
+      places for groups goes to them.
 
     As with `LabelPairs`, `fit` trains on the epochs `initial_epoch + 1`, `initial_epoch + 2`, ...,
     and a training that goes on with `initial_epoch=k` here and in `fit` has the batches that it
@@ -92,7 +106,10 @@ class ClassBatches(keras.utils.PyDataset):
         self._per_batch, self._group_size = batch_shape(
             classes.sizes, batch_size, group_size, paired
         )
-        self._groups = -(-classes.sizes // self._group_size)
+        groups = -(-classes.sizes // self._group_size)
+        filled = -(-int(groups.sum()) // self._per_batch)
+        self._batches = min(max(filled, int(groups.max())), _LONGEST * filled)
+        self._groups = np.minimum(groups, self._batches)
         self._seed = natural_number("seed", seed)
         self._epoch = natural_number("initial_epoch", initial_epoch)
         self._indices = self._draw()
@@ -109,7 +126,7 @@ class ClassBatches(keras.utils.PyDataset):
 
     def __len__(self) -> int:
         """The number of batches."""
-        return max(int(self._groups.max()), -(-int(self._groups.sum()) // self._per_batch))
+        return self._batches
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
         """The batch `(items, class_ids)` at `index`."""
@@ -126,15 +143,25 @@ class ClassBatches(keras.utils.PyDataset):
 
     def _draw(self) -> IntArray:
         rng = np.random.default_rng([self._seed, self._epoch])
-        batches = len(self)
+        batches = self._batches
         groups = filled_up(self._groups, batches * self._per_batch, rng)
         by_class = np.argsort(self.class_ids, kind="stable")
         members = np.split(by_class, self._classes.starts[1:])
+        members = [self._turn(number, each) for number, each in enumerate(members)]
         order = rng.permutation(len(members))
         items = np.concatenate([self._grouped(members[c], int(groups[c]), rng) for c in order])
         # Groups of a class go into different batches.
         batch_of_group = dealt(batches, groups[order], rng)
         return items[np.argsort(batch_of_group, kind="stable")].reshape(batches, -1)
+
+    def _turn(self, number: int, members: IntArray) -> IntArray:
+        """The items of a class for this epoch: all, or its next ones if it has too many."""
+        most = self._batches * self._group_size
+        if len(members) <= most:
+            return members
+        deal, turn = divmod(self._epoch, -(-len(members) // most))
+        order = np.random.default_rng([self._seed, deal, number + 1]).permutation(members)
+        return np.take(order, np.arange(turn * most, (turn + 1) * most), mode="wrap")
 
     def _grouped(self, members: IntArray, groups: int, rng: np.random.Generator) -> IntArray:
         """`(groups, K)` items of a class; each of them at least once, if the groups suffice."""

@@ -50,7 +50,8 @@ class TrainingSettings:
         optimizer: `"adam"` or `"rmsprop"`.
         schedule: Of the learning rate: `"cosine"` (a short rise, then a fall to 0) or `"constant"`.
         learning_rate: The largest learning rate.
-        epochs: Times that the training items are gone through.
+        epochs: Times that the training items are gone through; `ClassBatches` says how much of a
+            very large class that is.
         batch_size: Items, or pairs, of a step.
         patience: Epochs without a better validation AUC after which training ends; the weights of
             the best epoch are kept. 0 trains to the end and keeps the last weights.

@@ -218,6 +218,8 @@ def _new_network(
         encoder = default_encoder(input_shape, settings.embedding_size, settings.seed)  # type: ignore[arg-type]
     network = SiameseNetwork(encoder, settings.distance)
     network.compile(optimizer=_optimizer(settings, steps), loss=settings.loss)
+    # TensorFlow traces a step twice that makes the variables of its optimizer.
+    network.optimizer.build(network.trainable_variables)
     return network
 
 
