@@ -23,7 +23,7 @@ def small_blocks() -> Iterator[None]:
         patch.setattr(engine, "_ENTRIES", 1)
         patch.setattr(engine, "_FEWEST_ROWS", 3)
         patch.setattr(engine, "_FEWEST_ITEMS", 6)
-        patch.setattr(engine.driver, "EDGES", (3, 3))
+        patch.setattr(engine.driver, "edge", lambda count: 3)
         patch.setattr(engine.driver, "EDGES_OF_POSITIVES", (1, 1))
         forget_compiled()
         yield

@@ -23,8 +23,6 @@ ops = keras.ops
 _ENTRIES = 2**19
 _LARGE = 4096
 """The number of items from which blocks are larger, and positives visited apart."""
-_SMALL = 2048
-"""The number of items below which a batch may be one tile."""
 _FEWEST_ROWS = 8
 _FEWEST_ITEMS = 1024
 """The batch from which symmetry pays."""
@@ -164,18 +162,13 @@ def tiles_of(loss: Any, pairs: Pairs) -> Tiles:
 
 
 def _tiles(items: Items) -> Tiles:
-    return Tiles(driver, items, _edge(items.number()))
-
-
-def _edge(count: int) -> int:
-    edge: int | None = driver.EDGES[count >= _SMALL]
-    return count if edge is None else edge
+    return Tiles(driver, items, driver.edge(items.number()))
 
 
 def in_one_tile(pairs: Pairs) -> bool:
     """Whether a batch is one tile, so that a program for all of it is a small one."""
     count = ops.shape(pairs.rows.vectors)[0]
-    return in_tiles(pairs) and _edge(count) == count
+    return in_tiles(pairs) and driver.edge(count) == count
 
 
 def is_large(number: Any) -> bool:

@@ -10,10 +10,13 @@ from lossmith.allpairs.drivers.eager import switch as switch
 from lossmith.allpairs.drivers.eager import take_items as take_items
 from lossmith.allpairs.search import by_halving
 
-EDGES = (512, 512)
-"""Of square tiles, of batches below 2048 items and of larger ones; `None`: one tile."""
 EDGES_OF_POSITIVES = (512, 128)
 """Of tiles of which only those near the diagonal are looked into; they divide the others."""
+
+
+def edge(count: int) -> int:
+    """Of the square tiles of a batch."""
+    return 512
 
 
 def product(a: Any, b: Any) -> Any:

@@ -23,14 +23,22 @@ from lossmith.allpairs.pairs import Pairs
 from lossmith.core.tracing import is_traced
 
 _WORTH_COMPILING = 2**18
+_FEW_ITEMS = 2048
 _losses: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 """The losses that compiled steps refer to by number."""
 _numbers = itertools.count()
 _state = threading.local()
-EDGES = (None, 512)
-"""Of square tiles, of batches below 2048 items and of larger ones; `None`: one tile."""
 EDGES_OF_POSITIVES = (512, 512)
 """Of tiles of which only those near the diagonal are looked into; they divide the others."""
+
+
+def edge(count: int) -> int:
+    """Of the square tiles of a batch; one that is compiled as a whole is a single tile.
+
+    Below some size the time between the programs of several tiles is as long as that in them.
+    """
+    compiling = torch.compiler.is_compiling() or getattr(_state, "compiling", False)
+    return count if compiling and count < _FEW_ITEMS else 512
 
 
 def product(a: Any, b: Any) -> Any:
