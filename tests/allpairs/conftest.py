@@ -18,11 +18,12 @@ def fast_compilation() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def small_blocks() -> Iterator[None]:
-    """Blocks and tiles of three rows, as of a large batch: several, the last one not full."""
+    """Blocks and tiles of three rows: several, the last one not full; eight items are many."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_ENTRIES", 1)
         patch.setattr(engine, "_FEWEST_ROWS", 3)
         patch.setattr(engine, "_FEWEST_ITEMS", 6)
+        patch.setattr(engine, "_LARGE", 8)
         patch.setattr(engine.driver, "edge", lambda count: 3)
         patch.setattr(engine.driver, "EDGES_OF_POSITIVES", (1, 1))
         forget_compiled()

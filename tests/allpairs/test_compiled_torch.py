@@ -73,14 +73,38 @@ def test_a_step_compiled_before_a_fork_runs_after_it(backend, fresh_process):
 
 
 @pytest.mark.parametrize(
-    "loss", [ls.losses.nt_xent, ls.losses.triplet(mining="hardest", margin=1.0)], ids=repr
+    "loss",
+    [
+        ls.losses.nt_xent,
+        ls.losses.triplet(mining="hardest", margin=1.0),
+        ls.losses.all_pairs_contrastive,
+        ls.losses.all_pairs_contrastive(average="active"),
+        ls.losses.supervised_contrastive,
+    ],
+    ids=repr,
 )
-def test_a_compiled_step_of_a_large_batch(loss, backend):
-    """What is computed of a tile is compiled by itself on PyTorch."""
-    embeddings, labels = RNG.normal(size=(1030, 4)).astype("float32"), np.arange(1030) % 300
-    ids = ops.convert_to_tensor(labels)
-    step = compiled_with_breaks(lambda p: loss(ids, p), backend)
-    eager = value_and_gradient(lambda p: loss(ids, p), embeddings)
-    found = value_and_gradient(step, embeddings)
-    np.testing.assert_allclose(found[0], eager[0], rtol=1e-5)
-    np.testing.assert_allclose(found[1], eager[1], rtol=1e-4, atol=1e-6)
+def test_a_compiled_step_of_large_batches(loss, backend):
+    """What is computed of a tile, or of a batch that is one, is compiled by itself on PyTorch."""
+    step = compiled_with_breaks(lambda y, p: loss(y, p), backend)
+    for items in (1030, 1210, 2100):
+        embeddings = RNG.normal(size=(items, 4)).astype("float32")
+        embeddings[:2] = 1e-4 * embeddings[:2] + 1.0
+        ids = ops.convert_to_tensor(np.arange(items) % 300)
+        eager = value_and_gradient(lambda p, ids=ids: loss(ids, p), embeddings)
+        found = value_and_gradient(lambda p, ids=ids: step(ids, p), embeddings)
+        np.testing.assert_allclose(found[0], eager[0], rtol=1e-5)
+        np.testing.assert_allclose(found[1], eager[1], rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_lie_in_memory_as_compiled_code_counts_on(backend):
+    """Row by row, also where the last strip of items is not full."""
+    layouts = []
+
+    def watched(embeddings):
+        embeddings.register_hook(lambda gradient: layouts.append(gradient.is_contiguous()))
+        return ls.losses.all_pairs_contrastive(ids, embeddings * 1.0)
+
+    ids = ops.convert_to_tensor(np.arange(2100) % 300)
+    step = compiled_with_breaks(watched, backend)
+    value_and_gradient(step, RNG.normal(size=(2100, 4)).astype("float32"))
+    assert layouts == [True]

@@ -166,3 +166,10 @@ def test_active_pairs_between_two_encoders(loss, ways):
     metric = ActivePairs(loss)
     metric.update_state(np.arange(5), views, np.array([1, 1, 1, 0, 1], "float32"))
     assert float(metric.result()) == ways * 4 * 4
+
+
+def test_equal_items_of_a_class_are_not_active():
+    """Nothing pulls at them any more."""
+    metric = ActivePairs(ls.losses.all_pairs_contrastive(margin=1.0))
+    metric.update_state([0, 0, 1], [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert float(metric.result()) == 0

@@ -29,6 +29,7 @@ LOSSES = [
     L.nt_xent,
     L.multi_similarity(epsilon=None),
     L.all_pairs_contrastive(average="active"),
+    L.all_pairs_contrastive(positive_margin=0.5),
     *HARDEST,
 ]
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -69,6 +70,14 @@ def test_any_classes_and_weights(loss):
         check(loss, some, batch(), np.array(weights, "float32"))
     for labels in (np.zeros(8, int), np.arange(8)):
         check(loss, labels, batch(), np.array([1, 2, 0, 0.5, 1, 3, 0, 1], "float32"))
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_fewer_items(loss):
+    """Of which nothing is visited near the diagonal but what needs it."""
+    ids = np.array([0, 1, 0, 2, 1, 0, 1])
+    for weights in (None, np.array([1, 2, 0, 0.5, 1, 3, 1], "float32")):
+        check(loss, ids, batch(7), weights)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)

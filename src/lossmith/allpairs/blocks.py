@@ -1,7 +1,7 @@
 """How all pairs are cut into blocks: whole rows, or square tiles that hold every pair once.
 
-Items lie along the last axis of every array here: vectors are `(d, n)` and what all items have is
-`(..., n)`, so that products read and write whole vector registers of items.
+Items lie along the last axis: vectors are `(d, n)` and what all items have is `(..., n)`, so that
+products read and write whole vector registers of items.
 """
 
 import math
@@ -185,9 +185,9 @@ class Tiles:
 
         Args:
             visit: a block to what it adds to the totals, and what its rows and its columns get; on
-                the diagonal columns get nothing.
+                the diagonal what columns get is left out.
             totals: the numbers to start from.
-            strips: what the items have at the start, in strips.
+            strips: what the items have at the start, in strips, which may be changed in place.
             join: what items have and what they get to what they have then; a sum by default.
             reach: how many of the strips beyond it each strip meets, if not all: `(strips,)`.
         """

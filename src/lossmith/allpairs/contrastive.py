@@ -6,6 +6,7 @@ from typing import Any, Literal
 from lossmith import distances
 from lossmith.allpairs import engine
 from lossmith.allpairs.base import AllPairsLoss
+from lossmith.allpairs.counts import numbers_of
 from lossmith.allpairs.measures import Name
 from lossmith.allpairs.pairs import Pairs
 from lossmith.allpairs.row import Row
@@ -29,6 +30,9 @@ class AllPairsContrastive(AllPairsLoss):
     `average="active"`, over those that are not 0: the loss then does not fade as most negatives
     pass the margin. A kind that has no pair adds nothing. Positives and negatives weigh the same
     however many there are of each.
+
+    A subclass that writes another formula of an anchor finds what `measure` says in its block: for
+    the Euclidean distance the square of it.
 
     It needs a margin in the scale of the embeddings, which should have a length that is bounded;
     a softmax over the batch (`supervised_contrastive`, `nt_xent`) needs none and mostly trains
@@ -82,7 +86,7 @@ class AllPairsContrastive(AllPairsLoss):
         """One over the number of pairs of each kind, or over those that are active."""
         if self.average == "active":
             return divide_or_zero(1.0, engine.total(self, pairs, self._count_active, 2))
-        numbers = engine.numbers(pairs)
+        numbers = numbers_of(pairs)
         numbers = engine.total(self, pairs, _all, 2) if numbers is None else ops.stack(numbers)
         return divide_or_zero(1.0, numbers)
 
@@ -125,6 +129,7 @@ class AllPairsContrastive(AllPairsLoss):
         return (ops.square(pull), ops.square(push)) if self.squared else (pull, push)
 
     def _hinges(self, block: Any, root: Callable[[Any], Any] = ops.sqrt) -> tuple[Any, Any]:
+        """How far pairs are from where they cost nothing; a root that is differentiated is safe."""
         distance = root(block) if self.distance == "euclidean" else block
         pull = hinge(distance - self.positive_margin) if self._has_margin() else distance
         return pull, hinge(self.margin - distance)

@@ -2,8 +2,8 @@
 
 Every anchor of a block sees all its partners, so the formula of an anchor is written as for the
 whole matrix. The engine takes the slope of a block from the loss and multiplies it out before it
-goes on: the matrix never exists. A batch so small that the differences of all its pairs fit into a
-block is compared by them.
+goes on: the matrix of a large batch never exists. A batch so small that the differences of all its
+pairs fit into a block is compared by them.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from lossmith.core.reduction import divide_or_zero
 ops = keras.ops
 _ENTRIES = 2**19
 _LARGE = 4096
-"""The number of items from which blocks are larger, and positives visited apart."""
+"""The number of items from which blocks are larger, and more is visited near the diagonal."""
 _FEWEST_ROWS = 8
 _FEWEST_ITEMS = 1024
 """The batch from which symmetry pays."""
@@ -213,24 +213,6 @@ def total(loss: Any, pairs: Pairs, formula: Any, parts: int, given: Any = None) 
     return visits.sums(visit, (start,))[0]
 
 
-def numbers(pairs: Pairs) -> tuple[Any, Any] | None:
-    """How many pairs are positive and how many negative.
-
-    `None` where only a look at all pairs tells: for weights, several labels per item, items of two
-    sides and a number of items that is open.
-    """
-    ids, weights = pairs.rows.labels, pairs.rows.weights
-    items = ids.shape[0]
-    if pairs.columns is not None or weights is not None or len(ids.shape) > 1 or not items:
-        return None
-    ordered = ops.sort(ids)
-    steps = ops.cast(ordered[1:] != ordered[:-1], "int32")
-    classes = ops.concatenate([ops.zeros((1,), "int32"), ops.cumsum(steps)])
-    ones = ops.ones((1, items), dtype=pairs.rows.vectors.dtype)
-    sizes = driver.bin_sums(ones, classes[None, :], items)
-    return ops.sum(sizes * ops.relu(sizes - 1.0)), ops.sum(sizes * (items - sizes))
-
-
 def evaluate(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
     """The value of a loss, and its gradient with respect to the embeddings of each side."""
     if gradient and loss.symmetric and in_one_tile(pairs):
@@ -338,8 +320,8 @@ def _tile(make: Any, loss: Any, pairs: Pairs) -> tuple[Any, tuple[Any, Any]]:
     return some, (finished(value, count, loss), gradient)
 
 
-def _with_care(*block: Any) -> tuple[None, Any]:
-    return None, _carefully(*block)
+def _with_care(*arguments: Any) -> tuple[None, Any]:
+    return None, _carefully(*arguments)
 
 
 def _push_products(block: Block, pull: Any, _: Any, both: bool) -> tuple[Any, ...]:

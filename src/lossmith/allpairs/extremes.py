@@ -123,7 +123,8 @@ def _hardest(loss: Any, tiles: Tiles) -> tuple[Chosen, Chosen]:
 
 def _placed(found: tuple[Any, ...], start: Any) -> tuple[Any, ...]:
     """Scores, and where in the batch they are, of items from `start` on."""
-    return found[0], start + found[1], found[2], start + found[3]
+    first, second = (ops.cast(start + found[place], "int32") for place in (1, 3))
+    return found[0], first, found[2], second
 
 
 def _better(known: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:

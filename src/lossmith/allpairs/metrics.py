@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, get_args
 
-from lossmith.allpairs import engine
+from lossmith.allpairs import engine, measures
 from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.row import Group, Row
 from lossmith.core import tracing
@@ -36,9 +36,10 @@ class ActivePairs(_Ratio):
     """The number of pairs of a batch from which a loss learns, averaged over the batches.
 
     A pair of an anchor and a partner is active if the loss changes with its distance: if the slope
-    that the anchor's value has in it is not 0. A pair is counted once for each of its items that
-    looks upon the other as a partner, and weighs the product of the weights. If it falls towards
-    0, the loss has nothing left to learn from such batches.
+    that the anchor's value has in it is not 0, and the distance, if it is one, neither. A pair is
+    counted once for each of its items that looks upon the other as a partner, and weighs the
+    product of the weights. If it falls towards 0, the loss has nothing left to learn from such
+    batches.
 
     Args:
         loss: any loss over all pairs of a batch; of one between two encoders the pairs of a first
@@ -74,7 +75,10 @@ class ActivePairs(_Ratio):
         def active(measured: Any, row: Row) -> tuple[Any]:
             block = measured()
             slope = loss.slope(block, row, ops.ones_like(block[:, 0]))[2]
-            return (row.others.where(ops.not_equal(slope, 0)).count(),)
+            learns = ops.not_equal(slope, 0)
+            if measures.is_distance(loss.measure):
+                learns = ops.logical_and(learns, block > 0)
+            return (row.others.where(learns).count(),)
 
         counts = [engine.total(loss, pairs, active, 1, loss.prepare(pairs))[0] for pairs in ways]
         self._add(tracing.nan_unless(valid, sum(counts)), 1.0)

@@ -1,7 +1,8 @@
 """Losses whose anchors need nothing of their partners but sums.
 
-They visit every pair of a batch once for each stage of sums and once for the gradient: a tile
-serves the anchors of both its sides, and what a pair pulls at both of them is one product.
+They visit every pair of a batch for its sums and again for the gradient: a tile serves the anchors
+of both its sides, and what a pair pulls at both of them is one product. What only positives add to
+is visited near the diagonal, where that costs less.
 """
 
 from collections.abc import Callable
@@ -30,8 +31,9 @@ class Stage(NamedTuple):
     anchors may be on either of its sides.
     """
     of_positives: bool = False
-    """Whether only positives add something: tiles in which no class meets itself are passed by."""
+    """Whether only positives add something, so that other tiles may be passed by."""
     needs_sums: bool = False
+    """Whether it needs the sums of earlier stages."""
 
 
 class Slope(NamedTuple):
@@ -75,7 +77,10 @@ def _evaluated(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any,
     parts = loss.sums()
     large = engine.is_large(ops.shape(pairs.rows.vectors)[0])
     by_class = len(pairs.rows.labels.shape) == 1 and not engine.in_one_tile(pairs)
-    stages, slopes = (_looks(each, by_class, large) for each in (parts.stages, parts.slopes))
+    stages = _looks(
+        [(each.of_positives, each.needs_sums) for each in parts.stages], by_class, large
+    )
+    slopes = _looks([(each.of_positives, False) for each in parts.slopes], by_class, large)
     ordered = any(each.near_diagonal for each in (*stages, *slopes))
     order = ops.argsort(pairs.rows.labels) if ordered else None
     rows = pairs.rows if order is None else _reordered(pairs.rows, order)
@@ -109,22 +114,25 @@ class _Look(NamedTuple):
     """Whether it is at those tiles only in which items of a class meet."""
 
 
-def _looks(parts: tuple[Any, ...], by_class: bool, large: bool) -> list[_Look]:
+def _looks(parts: list[tuple[bool, bool]], by_class: bool, large: bool) -> list[_Look]:
     """How often tiles are looked at for some stages, or parts of a slope.
 
     Args:
-        parts: in their order.
+        parts: in their order, whether each is of positives only and whether it needs the sums that
+            those before it give.
         by_class: whether items can be put in the order of their classes.
         large: whether a look near the diagonal costs less than one thing more in all tiles.
     """
     looks: list[_Look] = []
-    for index, part in enumerate(parts):
-        near = by_class and part.of_positives
-        apart = getattr(part, "needs_sums", False) or (near and large)
-        if apart or not looks:
+    alone = True
+    for index, (of_positives, needs_sums) in enumerate(parts):
+        near = by_class and of_positives
+        apart = needs_sums or (near and large)
+        if apart or alone:
             looks.append(_Look((index,), near and apart))
         else:
             looks[-1] = _Look((*looks[-1].parts, index), False)
+        alone = needs_sums
     return looks
 
 

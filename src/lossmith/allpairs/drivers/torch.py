@@ -276,7 +276,14 @@ def _operator(
     with _compiling():
         value, gradients = _evaluated(_losses[loss], pairs, gradient)
     empty = [rows.new_empty(0) for _ in range(2 - len(gradients))]
-    return value.detach(), *gradients, *empty
+    return value.detach(), *(_as_promised(each) for each in gradients), *empty
+
+
+def _as_promised(gradient: Tensor) -> Tensor:
+    """Row by row in memory of its own, which compiled code counts on."""
+    if gradient.is_contiguous() and not gradient.storage_offset():
+        return gradient
+    return gradient.clone(memory_format=torch.contiguous_format)
 
 
 @_operator.register_fake
@@ -291,7 +298,7 @@ def _(
     gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     sides = [rows, columns] if gradient else [None, None]
-    gradients = [rows.new_empty(0) if each is None else torch.empty_like(each) for each in sides]
+    gradients = [rows.new_empty(0 if each is None else each.shape) for each in sides]
     return rows.new_empty(()), *gradients
 
 
