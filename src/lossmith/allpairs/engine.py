@@ -22,7 +22,7 @@ from lossmith.core.reduction import divide_or_zero
 ops = keras.ops
 _ENTRIES = 2**19
 _LARGE = 4096
-"""The number of items from which blocks are larger, and more is visited near the diagonal."""
+"""The number of items from which more is visited near the diagonal."""
 _FEWEST_ROWS = 8
 _FEWEST_ITEMS = 1024
 """The batch from which symmetry pays."""
@@ -46,10 +46,9 @@ class Visits:
         self.cut = _tiles(self.rows) if tiled else self._rows()
 
     def _rows(self) -> Rows:
-        entries = _ENTRIES * 2 if is_large(self.partners) else _ENTRIES
         size = self.count
         if not self.at_once:
-            size = largest(_FEWEST_ROWS, entries // largest(self.partners, 1))
+            size = largest(_FEWEST_ROWS, _ENTRIES // largest(self.partners, 1))
         return Rows(driver, self.rows, self.columns, size)
 
     def sums(self, visit: Callable[[Block], tuple[Any, ...]], start: tuple[Any, ...]) -> Any:
@@ -172,7 +171,7 @@ def in_one_tile(pairs: Pairs) -> bool:
 
 
 def is_large(number: Any) -> bool:
-    """Whether a batch is known to have as many items as larger blocks are for."""
+    """Whether a batch is known to have so many items that looks near the diagonal pay."""
     return at_least(number, _LARGE)
 
 
