@@ -97,14 +97,16 @@ def test_a_compiled_step_of_large_batches(loss, backend):
 
 
 def test_gradients_lie_in_memory_as_compiled_code_counts_on(backend):
-    """Row by row, also where the last strip of items is not full."""
+    """Row by row on PyTorch, also where the last strip of items is not full."""
     layouts = []
 
     def watched(embeddings):
-        embeddings.register_hook(lambda gradient: layouts.append(gradient.is_contiguous()))
+        if backend == "torch":
+            embeddings.register_hook(lambda gradient: layouts.append(gradient.is_contiguous()))
         return ls.losses.all_pairs_contrastive(ids, embeddings * 1.0)
 
     ids = ops.convert_to_tensor(np.arange(2100) % 300)
     step = compiled_with_breaks(watched, backend)
-    value_and_gradient(step, RNG.normal(size=(2100, 4)).astype("float32"))
-    assert layouts == [True]
+    _, gradient = value_and_gradient(step, RNG.normal(size=(2100, 4)).astype("float32"))
+    assert gradient.shape == (2100, 4)
+    assert layouts == ([True] if backend == "torch" else [])
