@@ -114,8 +114,10 @@ class AllPairsContrastive(AllPairsLoss):
         if not self.squared:
             pull, push = self._steepness_in_distance(*self._hinges(block))
             return 0.5 * pull * inverse, 0.5 * push * inverse
-        pull = hinge(1.0 - self.positive_margin * inverse) if self._has_margin() else None
-        return ops.ones_like(block) if pull is None else pull, hinge(self.margin * inverse - 1.0)
+        pull = ops.ones_like(block)
+        if self._has_margin():
+            pull = hinge(1.0 - self.positive_margin * inverse)
+        return pull, hinge(self.margin * inverse - 1.0)
 
     def _steepness_in_distance(self, pull: Any, push: Any) -> tuple[Any, Any]:
         if self.squared:

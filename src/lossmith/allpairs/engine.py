@@ -127,12 +127,12 @@ def _unless_it_is_not_a_number(
     product = product_of(block)
     if not measures.is_distance(loss.measure):
         return None, use(loss, _itself, product, None, block, given, both)
-    close = near.Unresolved(_near(product, block))
+    close = near.Unresolved(_near_pairs(product, block))
     found = use(loss, measures.from_product, product, close, block, given, both)
     return ops.cast(ops.isnan(ops.sum(found[2][0])), "int32"), found
 
 
-def _near(product: Any, block: Block) -> Any:
+def _near_pairs(product: Any, block: Block) -> Any:
     """Which pairs of a block are near, of two different items that count."""
     present = block.present()
     close = measures.are_near(product, block.rows.table.norms, block.columns.table.norms)
@@ -144,7 +144,7 @@ def _carefully(use: Any, loss: Any, block: Block, given: Any, *options: Any) -> 
     """What is made of a block if the differences of its near pairs are computed."""
     measure, rows, columns = loss.measure, block.rows.table, block.columns.table
     product = product_of(block)
-    close = near.found(lambda: _near(product, block))
+    close = near.found(lambda: _near_pairs(product, block))
     found = measures.from_product(measure, product)
     found = near.corrected(driver, measure, found, close, rows.exact, columns.exact)
     return use(loss, _itself, found, close, block, given, *options)

@@ -75,22 +75,17 @@ def evaluate_sums(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[A
 
 def _evaluated(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
     parts = loss.sums()
-    large = engine.is_large(ops.shape(pairs.rows.vectors)[0])
-    by_class = len(pairs.rows.labels.shape) == 1 and not engine.in_one_tile(pairs)
-    stages = _looks(
-        [(each.of_positives, each.needs_sums) for each in parts.stages], by_class, large
-    )
-    slopes = _looks([(each.of_positives, False) for each in parts.slopes], by_class, large)
+    stages, slopes = _plan(parts, pairs)
     ordered = any(each.near_diagonal for each in (*stages, *slopes))
     order = ops.argsort(pairs.rows.labels) if ordered else None
     rows = pairs.rows if order is None else _reordered(pairs.rows, order)
     tiles = engine.tiles_of(loss, Pairs(rows))
-    where = {False: _Where(tiles, None)}
-    if ordered:
-        where[True] = _near_diagonal(tiles, driver.EDGES_OF_POSITIVES[large])
+    everywhere = _Where(tiles, None)
+    near_diagonal = _near_diagonal(tiles) if ordered else everywhere
     sums: tuple[Any, ...] = ()
     for look in stages:
-        sums = (*sums, *_gathered(loss, tiles, where[look.near_diagonal], look.parts, sums))
+        where = near_diagonal if look.near_diagonal else everywhere
+        sums = (*sums, *_gathered(loss, tiles, where, look.parts, sums))
     values, counts, factors = parts.cost(*sums)
     weights = tiles.strips.weights
     weights = ops.ones_like(values) if weights is None else weights
@@ -100,7 +95,8 @@ def _evaluated(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any,
         return value, ()
     total: Any = 0.0
     for look in slopes:
-        total = total + _gradient(loss, tiles, where[look.near_diagonal], look.parts, factors)
+        where = near_diagonal if look.near_diagonal else everywhere
+        total = total + _gradient(loss, tiles, where, look.parts, factors)
     total = engine.finished_gradient(ops.transpose(total), count, loss)
     return value, (total if order is None else ops.take(total, ops.argsort(order), axis=0),)
 
@@ -112,6 +108,15 @@ class _Look(NamedTuple):
     """The stages, or the parts of a slope, that it is for."""
     near_diagonal: bool
     """Whether it is at those tiles only in which items of a class meet."""
+
+
+def _plan(parts: Sums, pairs: Pairs) -> tuple[list[_Look], list[_Look]]:
+    """The looks for the stages, and those for the parts of the slope."""
+    large = engine.is_large(ops.shape(pairs.rows.vectors)[0])
+    by_class = len(pairs.rows.labels.shape) == 1 and not engine.in_one_tile(pairs)
+    stages = [(each.of_positives, each.needs_sums) for each in parts.stages]
+    slopes = [(each.of_positives, False) for each in parts.slopes]
+    return _looks(stages, by_class, large), _looks(slopes, by_class, large)
 
 
 def _looks(parts: list[tuple[bool, bool]], by_class: bool, large: bool) -> list[_Look]:
@@ -148,9 +153,9 @@ class _Where(NamedTuple):
     """How many of the strips beyond its own each strip meets; `None` for all."""
 
 
-def _near_diagonal(tiles: Tiles, edge: int) -> _Where:
+def _near_diagonal(tiles: Tiles) -> _Where:
     """Small tiles near the diagonal, where items that lie class by class meet their own."""
-    fine = tiles.finer(edge)
+    fine = tiles.finer(driver.EDGES_OF_POSITIVES[engine.is_large(tiles.count)])
     first, last = fine.strips.labels[:, 0], fine.strips.labels[:, -1]
     met = ops.count_nonzero(first[None, :] <= last[:, None], axis=1)
     own = ops.arange(first.shape[0], dtype="int32") + 1

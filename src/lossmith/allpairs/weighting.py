@@ -118,10 +118,10 @@ class MultiSimilarity(AllPairsLoss):
         return Sums(stages, self._cost, (Slope(self._slope_of_both),))
 
     def _push(self, block: Any, row: Row) -> tuple[Any]:
-        return (row.negatives.chosen(self._exponentials(block)[1], 0.0),)
+        return (row.negatives.chosen(self._pushing(block), 0.0),)
 
     def _pull(self, block: Any, row: Row) -> tuple[Any]:
-        return (row.positives.chosen(self._exponentials(block)[0], 0.0),)
+        return (row.positives.chosen(self._pulling(block), 0.0),)
 
     def _cost(self, *sums: Any) -> tuple[Any, Any, tuple[Any, ...]]:
         """Both soft maxima."""
@@ -131,12 +131,14 @@ class MultiSimilarity(AllPairsLoss):
 
     def _slope_of_both(self, block: Any, row: Row, ours: Any, theirs: Any) -> Any:
         """The share of a partner in the soft maximum of its kind."""
-        pull, push = self._exponentials(block)
-        return row.select(-(ours[0] + theirs[0]) * pull, (ours[1] + theirs[1]) * push)
+        pull, push = (ours[kind] + theirs[kind] for kind in (0, 1))
+        return row.select(-pull * self._pulling(block), push * self._pushing(block))
 
-    def _exponentials(self, block: Any) -> tuple[Any, Any]:
-        away = block - self.base
-        return ops.exp(-self.alpha * away), ops.exp(self.beta * away)
+    def _pulling(self, block: Any) -> Any:
+        return ops.exp(self.alpha * (self.base - block))
+
+    def _pushing(self, block: Any) -> Any:
+        return ops.exp(self.beta * (block - self.base))
 
 
 class Circle(AllPairsLoss):
