@@ -43,9 +43,9 @@ MODES = {
 PEERS = ("PML", "ST")
 OTHERS = ("dense", *PEERS)
 NO_PAIRS = "no pairs"
-SMALL = 2048
-"""The batch whose peak of memory stands for what does not grow with the batch: one that is visited
-by the same program as larger ones, as compiling it takes memory too."""
+SMALL = 4096
+"""The batch whose peak of memory tells what does not grow with the batch: one that is visited by
+the same program as larger ones, as compiling it takes memory too."""
 
 
 def main() -> None:
@@ -121,15 +121,15 @@ def _call(backend: str, arguments: list[str]) -> str:
 
 
 def _memory(backend: str, group: dict[str, Any]) -> dict[str, float]:
-    """MiB by which the peak of a process grows from a small batch to this one.
+    """MiB of the peak of a process that grow with the batch, from a small batch on a straight line.
 
-    Beside what it grows by for a loss of no pairs: the inputs and the gradient.
+    Beside those of a loss of no pairs: the inputs and the gradient.
     """
 
     def growth(loss: str, case: str) -> float:
         sizes = (str(group["batch"]), str(SMALL))
         large, small = (float(_call(backend, ["--peak", loss, case, each])) for each in sizes)
-        return large - small
+        return (large - small) * group["batch"] / (group["batch"] - SMALL)
 
     cases = [case for case in group["rounds"] if case.endswith("lossmith")]
     return {case: growth(group["loss"], case) - growth(NO_PAIRS, case) for case in cases}

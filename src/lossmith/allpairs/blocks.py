@@ -12,7 +12,7 @@ from lossmith.allpairs.measures import Table
 from lossmith.core.backend import keras
 
 ops = keras.ops
-_FEW_STRIPS = 2
+_FEW_STRIPS = 4
 """Up to how many strips the tiles are written out, instead of a loop."""
 
 
@@ -185,7 +185,7 @@ class Tiles:
 
         Args:
             visit: a block to what it adds to the totals, and what its rows and its columns get; on
-                the diagonal what columns get is left out.
+                the diagonal columns get nothing.
             totals: the numbers to start from.
             strips: what the items have at the start, in strips, which may be changed in place.
             join: what items have and what they get to what they have then; a sum by default.
@@ -196,7 +196,7 @@ class Tiles:
         def row(i: Any, carry: Any) -> Any:
             totals, strips = carry
             rows = self.strips.map(lambda each: self.take(each, i))
-            more, own, _ = visit(self._tile(rows, i))
+            more, own, *_ = visit(self._tile(rows, i))
 
             def beyond(k: Any, carry: Any) -> Any:
                 totals, own, strips = carry
@@ -236,7 +236,7 @@ class Tiles:
         return Block(rows, columns, None, 2.0 * rows.ones(), i, j)
 
 
-TileVisit = Callable[[Block], tuple[Any, Any, Any]]
+TileVisit = Callable[[Block], tuple[Any, ...]]
 Join = Callable[[Any, Any], Any]
 
 

@@ -170,6 +170,12 @@ def in_one_tile(pairs: Pairs) -> bool:
     return in_tiles(pairs) and driver.edge(count) == count
 
 
+def one_tile(loss: Any, pairs: Pairs) -> Block:
+    """All pairs of a batch with itself."""
+    items = _items(loss.measure, pairs)[0]
+    return Block(items, items, 0, items.ones(), 0)
+
+
 def is_large(number: Any) -> bool:
     """Whether a batch is known to have so many items that looks near the diagonal pay."""
     return at_least(number, _LARGE)
@@ -312,9 +318,8 @@ def _value_and_gradient_of_one_tile(loss: Any, pairs: Pairs) -> tuple[Any, tuple
 
 def _tile(make: Any, loss: Any, pairs: Pairs) -> tuple[Any, tuple[Any, Any]]:
     """Whether what is made of a batch that is one tile is not to be used; value and gradient."""
-    visits = Visits(loss, pairs, loss.prepare(pairs))
-    block = Block(visits.rows, visits.rows, 0, visits.rows.ones(), 0)
-    some, (value, count, of_rows) = make(_pulled, loss, block, visits.given, False)
+    block, given = one_tile(loss, pairs), loss.prepare(pairs)
+    some, (value, count, of_rows) = make(_pulled, loss, block, given, False)
     gradient = finished_gradient(2.0 * ops.transpose(of_rows), count, loss)
     return some, (finished(value, count, loss), gradient)
 

@@ -40,6 +40,22 @@ def of_hardest_triplets(
         gradient: whether it is wanted.
         by_rows: computes the same where a chosen pair is so near that another may be nearer.
     """
+    compute = _of_chosen
+    if engine.in_one_tile(pairs):
+        count = pairs.rows.vectors.shape[0]
+        compute = driver.compiled(_of_chosen, loss, (count, count))
+    some, found = compute(loss, pairs, gradient)
+
+    def all_pairs(_: Any) -> Any:
+        value, gradients = by_rows()
+        return value, *gradients
+
+    value, *gradients = driver.switch(some, [lambda found: found, all_pairs], found)
+    return value, tuple(gradients)
+
+
+def _of_chosen(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
+    """Whether something chosen is so near that another may be nearer; value and gradient."""
     tiles = engine.tiles_of(loss, pairs)
     positive, negative = _hardest(loss, tiles)
     norms, weights = tiles.strips.table.norms, tiles.strips.weights
@@ -49,22 +65,12 @@ def of_hardest_triplets(
         for each in (positive, negative)
     ]
     some = ops.any(ops.logical_and(exist, ops.logical_or(*near)))
-
-    def chosen(_: Any) -> Any:
-        counts = ops.cast(exist, norms.dtype)
-        counts = counts if weights is None else weights * counts
-        vectors = pairs.rows.vectors
-        return _triplets(loss, vectors, positive.index, negative.index, counts, gradient)
-
-    def all_pairs(_: Any) -> Any:
-        value, gradients = by_rows()
-        return value, *gradients
-
-    result = driver.switch(ops.cast(some, "int32"), [chosen, all_pairs], some)
+    counts = ops.cast(exist, norms.dtype)
+    counts = counts if weights is None else weights * counts
     # Comparisons lose what is not a number.
-    valid = ops.isfinite(ops.sum(norms))
-    value, *gradients = (ops.where(valid, each, np.nan) for each in result)
-    return value, tuple(gradients)
+    counts = ops.where(ops.isfinite(ops.sum(norms)), counts, np.nan)
+    found = _triplets(loss, pairs.rows.vectors, positive.index, negative.index, counts, gradient)
+    return ops.cast(some, "int32"), found
 
 
 def _exists(chosen: Chosen) -> Any:
@@ -108,11 +114,11 @@ def _hardest(loss: Any, tiles: Tiles) -> tuple[Chosen, Chosen]:
     """Furthest positives and nearest negatives, in strips."""
 
     def visit(block: Block) -> Any:
+        both, edge = block.columns_at is not None, block.size()[0]
         compute = driver.compiled(_hardest_of, loss, block.size())
-        of_rows, of_columns = compute(block.anywhere())
-        edge = block.size()[0]
-        found = _placed(of_rows, block.partners_at * edge), _placed(of_columns, block.at * edge)
-        return (), *found
+        of_rows, *of_columns = compute(block.anywhere(), both)
+        found = _placed(of_rows, block.partners_at * edge)
+        return (), found, *(_placed(each, block.at * edge) for each in of_columns)
 
     lowest = ops.full_like(tiles.strips.table.norms, -np.inf)
     nobody = ops.zeros_like(lowest, dtype="int32")
@@ -133,11 +139,13 @@ def _better(known: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(ops.where(*each) for each in zip(better, new, known, strict=True))
 
 
-def _hardest_of(block: Block) -> tuple[Any, Any]:
-    """The hardest partners that the anchors on both sides of a tile have in it."""
+def _hardest_of(block: Block, both: bool) -> tuple[Any, ...]:
+    """The hardest partners in a tile of its rows; and those of its columns, if they are wanted."""
     product, weights, row = engine.product_of(block), block.rows.weights, engine.row_of(block)
     groups = (row.positives, row.negatives)
     of_rows = _largest(product, groups, 1)
+    if not both:
+        return (of_rows,)
     if weights is not None:
         present = ops.not_equal(weights, 0)[:, None]
         groups = (row.positives.where(present), row.negatives.where(present))

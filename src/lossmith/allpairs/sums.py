@@ -68,12 +68,33 @@ def in_range(lowest: float, highest: float) -> bool:
 def evaluate_sums(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
     """The value of a loss by its sums, and its gradient with respect to the embeddings."""
     if not engine.in_one_tile(pairs):
-        return _evaluated(loss, pairs, gradient)
+        return _of_tiles(loss, pairs, gradient)
     count = ops.shape(pairs.rows.vectors)[0]
-    return driver.compiled(_evaluated, loss, (count, count))(loss, pairs, gradient)
+    return driver.compiled(_of_one_tile, loss, (count, count))(loss, pairs, gradient)
 
 
-def _evaluated(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
+def _of_one_tile(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
+    """The same for a batch that is one tile, of which the products are kept."""
+    parts, block = loss.sums(), engine.one_tile(loss, pairs)
+    products, row, weights = engine.product_of(block), engine.row_of(block), block.anchors()
+    sums: tuple[Any, ...] = ()
+    for stage in parts.stages:
+        known = [each[:, None] for each in sums] if stage.needs_sums else ()
+        entries = stage.entries(products, row, *known)
+        sums = (*sums, *(ops.sum(row.weighed(each), axis=1) for each in entries))
+    values, counts, factors = parts.cost(*sums)
+    count = ops.sum(weights * counts)
+    value = engine.finished(ops.sum(weights * values), count, loss)
+    if not gradient:
+        return value, ()
+    ours, theirs = [each[:, None] for each in factors], [each[None, :] for each in factors]
+    slope = sum(each.entries(products, row, ours, theirs) for each in parts.slopes)
+    slope = row.weighed(weights[:, None] * slope)
+    total = driver.product(slope, ops.transpose(block.columns.table.vectors))
+    return value, (engine.finished_gradient(total, count, loss),)
+
+
+def _of_tiles(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
     parts = loss.sums()
     stages, slopes = _plan(parts, pairs)
     ordered = any(each.near_diagonal for each in (*stages, *slopes))
@@ -113,7 +134,7 @@ class _Look(NamedTuple):
 def _plan(parts: Sums, pairs: Pairs) -> tuple[list[_Look], list[_Look]]:
     """The looks for the stages, and those for the parts of the slope."""
     large = engine.is_large(ops.shape(pairs.rows.vectors)[0])
-    by_class = len(pairs.rows.labels.shape) == 1 and not engine.in_one_tile(pairs)
+    by_class = len(pairs.rows.labels.shape) == 1
     stages = [(each.of_positives, each.needs_sums) for each in parts.stages]
     slopes = [(each.of_positives, False) for each in parts.slopes]
     return _looks(stages, by_class, large), _looks(slopes, by_class, large)
