@@ -229,6 +229,10 @@ class Tiles:
             carry = body(i, carry)
         return carry
 
+    def tile(self, i: Any, j: Any = None) -> Block:
+        """The tile of two strips, or of one with itself."""
+        return self._tile(self.strips.map(lambda each: self.take(each, i)), i, j)
+
     def _tile(self, rows: Items, i: Any, j: Any = None) -> Block:
         if j is None:
             return Block(rows, rows, 0, rows.ones(), i)

@@ -20,7 +20,7 @@ from lossmith.core.backend import keras
 from lossmith.core.reduction import divide_or_zero
 
 ops = keras.ops
-_ENTRIES = 2**19
+_ENTRIES = 2**18
 _LARGE = 4096
 """The number of items from which more is visited near the diagonal."""
 _FEWEST_ROWS = 8
@@ -42,8 +42,8 @@ class Visits:
         self.at_once = at_most(_ENTRIES, self.count, self.partners, features)
         self.symmetric = loss.symmetric and self.alone
         self._begin_with_rows = pairs.begin_with_rows
-        tiled = self.symmetric and in_tiles(pairs)
-        self.cut = _tiles(self.rows) if tiled else self._rows()
+        self.tiled = self.symmetric and in_tiles(pairs)
+        self.cut = _tiles(self.rows) if self.tiled else self._rows()
 
     def _rows(self) -> Rows:
         size = self.count
@@ -76,7 +76,7 @@ class Visits:
         return self._made(block, _if_none_is_near, use)
 
     def pulled(self, block: Block, both: bool) -> Any:
-        """The sums of values and counts of a block, and the gradients of its rows and columns."""
+        """The sums of values and counts of a block, and what the gradients are made of."""
         return self._made(block, _unless_it_is_not_a_number, _pulled, both)
 
     def _made(self, block: Block, plainly: Any, use: Any, *options: Any) -> Any:
@@ -92,7 +92,9 @@ class Visits:
             return found
 
         def carefully(_: Any) -> Any:
-            return _carefully(use, loss, block, given, *options)
+            # Taken anew: a branch that is compiled gets copies of what it is given.
+            again = self.cut.tile(block.at, block.columns_at) if self.tiled else block
+            return _carefully(use, loss, again, given, *options)
 
         return driver.switch(some, [lambda found: found, carefully], found)
 
@@ -268,11 +270,10 @@ def _weighted(
 def _pulled(
     loss: Any, measure: Any, product: Any, close: Any, block: Block, given: Any, both: bool
 ) -> tuple[Any, ...]:
-    """What `_weighted` gives, and the gradients of the rows and of the columns."""
+    """What `_weighted` gives, and what the gradients of rows and columns are made of."""
     compute = driver.compiled(_pull, loss, block.size())
     value, count, pull = compute(loss, measure, product, block.anywhere(), given)
-    push = _push_distances if measures.is_distance(loss.measure) else _push_products
-    return value, count, *push(block, pull, close, both)
+    return value, count, *_push(block, pull, close, both)
 
 
 def _pull(loss: Any, measure: Any, product: Any, block: Block, given: Any) -> tuple[Any, Any, Any]:
@@ -320,7 +321,8 @@ def _tile(make: Any, loss: Any, pairs: Pairs) -> tuple[Any, tuple[Any, Any]]:
     """Whether what is made of a batch that is one tile is not to be used; value and gradient."""
     block, given = one_tile(loss, pairs), loss.prepare(pairs)
     some, (value, count, of_rows) = make(_pulled, loss, block, given, False)
-    gradient = finished_gradient(2.0 * ops.transpose(of_rows), count, loss)
+    gradient = 2.0 * ops.transpose(block.rows.table.gradient(of_rows))
+    gradient = finished_gradient(gradient, count, loss)
     return some, (finished(value, count, loss), gradient)
 
 
@@ -328,33 +330,22 @@ def _with_care(*arguments: Any) -> tuple[None, Any]:
     return None, _carefully(*arguments)
 
 
-def _push_products(block: Block, pull: Any, _: Any, both: bool) -> tuple[Any, ...]:
-    of_rows = driver.product(block.columns.table.vectors, ops.transpose(pull))
-    return (of_rows, driver.product(block.rows.table.vectors, pull)) if both else (of_rows,)
-
-
-def _push_distances(block: Block, pull: Any, close: Any, both: bool) -> tuple[Any, ...]:
+def _push(block: Block, pull: Any, close: Any, both: bool) -> tuple[Any, ...]:
+    """The products of which the gradients of the rows and of the columns are made."""
     rows, columns = block.rows.table, block.columns.table
     if isinstance(close, near.All):
         steps = pull * close.differences
-        of_rows = ops.sum(steps, axis=2)
-        return (of_rows, -ops.sum(steps, axis=1)) if both else (of_rows,)
+        of_rows = measures.as_pulls(ops.sum(steps, axis=2))
+        return (of_rows, measures.as_pulls(-ops.sum(steps, axis=1))) if both else (of_rows,)
     more: list[Any] = []
     if isinstance(close, near.Unresolved):
         pull = ops.where(close.mask, np.nan, pull)
     elif close is not None:
         pull, *more = near.split(driver, pull, close, rows.exact, columns.exact, both)
-    products = driver.product(columns.as_row(), ops.transpose(pull))
-    of_rows = sum(more[:1], _steps(rows.vectors, products))
-    if not both:
-        return (of_rows,)
-    of_columns = _steps(columns.vectors, driver.product(rows.as_row(), pull))
-    return of_rows, sum(more[1:], of_columns)
-
-
-def _steps(vectors: Any, products: Any) -> Any:
-    """`sum_j W_ij (a_i - b_j)` of vectors a, from the product of columns `-2 b, |b|^2, 1` and W."""
-    return products[-1:] * vectors + 0.5 * products[:-2]
+    found = [driver.product(columns.as_column(), ops.transpose(pull))]
+    if both:
+        found.append(driver.product(rows.as_column(), pull))
+    return added(found, map(measures.as_pulls, more)) if more else tuple(found)
 
 
 def _of_tiles(visits: Visits, tiles: Tiles) -> tuple[Any, Any, tuple[Any, ...]]:
@@ -367,27 +358,28 @@ def _of_tiles(visits: Visits, tiles: Tiles) -> tuple[Any, Any, tuple[Any, ...]]:
         of_rows = of_rows if both else 2.0 * of_rows
         return (value, count), (of_rows,), tuple(of_columns)
 
-    start = ops.zeros_like(tiles.strips.table.exact)
-    (value, count), (gradient,) = tiles.collected(visit, (zero, zero), (start,))
-    return value, count, (ops.transpose(tiles.joined(gradient)),)
+    table = tiles.strips.table
+    start = ops.zeros_like(table.as_column())
+    (value, count), (pulls,) = tiles.collected(visit, (zero, zero), (start,))
+    return value, count, (ops.transpose(tiles.joined(table.gradient(pulls))),)
 
 
 def _of_rows(visits: Visits, cut: Rows) -> tuple[Any, Any, tuple[Any, ...]]:
     """Sums of values, counts and gradients, where anchors meet all their partners at once."""
     zero = ops.zeros((), dtype=visits.rows.table.exact.dtype)
-    rows, columns = visits.rows.table.exact, visits.columns.table.exact
     both = not visits.symmetric
-    start: tuple[Any, ...] = (zero, zero, ops.zeros_like(ops.transpose(rows)))
+    start: tuple[Any, ...] = (zero, zero, ops.zeros_like(ops.transpose(visits.rows.table.exact)))
     if both:
-        start = (*start, ops.zeros_like(columns))
+        start = (*start, ops.zeros_like(visits.columns.table.as_column()))
 
     def visit(block: Block, carry: Any) -> Any:
         value, count, of_rows, *of_columns = visits.pulled(block, both)
+        of_rows = block.rows.table.gradient(of_rows)
         own = cut.add(carry[2], block.at, ops.transpose(of_rows))
         return (*added(carry[:2], (value, count)), own, *added(carry[3:], of_columns))
 
     value, count, own, *others = visits.each(cut, visit, start)
     if not both:
         return value, count, (2.0 * own,)
-    turned = ops.transpose(others[0])
+    turned = ops.transpose(visits.columns.table.gradient(others[0]))
     return value, count, (own + turned,) if visits.alone else (own, turned)

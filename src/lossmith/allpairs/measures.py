@@ -24,34 +24,37 @@ class Table(NamedTuple):
 
     exact: Any
     """The vectors, of which differences are taken: `(d, n)`."""
-    mean: Any = None
-    """What is taken off all vectors before they are multiplied, `(d, 1)`; `None` for products."""
-    norms: Any = None
-    """Squared norms of what is left, `(n,)`; `None` for products."""
+    about_mean: Any = None
+    """`b, 1, |b|^2` of the vectors about their mean, `(d + 2, n)`; `None` for products."""
 
     @property
-    def vectors(self) -> Any:
-        """What is multiplied: the vectors, about the mean for a distance."""
-        return self.exact if self.mean is None else self.exact - self.mean
+    def norms(self) -> Any:
+        """The squared norms of the vectors about their mean; for distances only."""
+        return self.about_mean[..., -1, :]
 
     def as_row(self) -> Any:
         """`-2 a, |a|^2, 1`, whose product with a column is a squared distance; or the vectors."""
-        if self.norms is None:
-            return self.vectors
-        norms = self.norms[None, :]
-        return ops.concatenate([-2.0 * self.vectors, norms, ops.ones_like(norms)], axis=0)
+        if self.about_mean is None:
+            return self.exact
+        vectors, ones, norms = self.about_mean[:-2], self.about_mean[-2:-1], self.about_mean[-1:]
+        return ops.concatenate([-2.0 * vectors, norms, ones], axis=0)
 
     def as_column(self) -> Any:
         """`b, 1, |b|^2`; or the vectors."""
-        if self.norms is None:
-            return self.vectors
-        norms = self.norms[None, :]
-        return ops.concatenate([self.vectors, ops.ones_like(norms), norms], axis=0)
+        return self.exact if self.about_mean is None else self.about_mean
+
+    def gradient(self, pulls: Any) -> Any:
+        """The gradient of the items, from the products of their partners' columns and W.
+
+        It is `sum_j W_ij (a_i - b_j)` for distances, and `sum_j W_ij b_j` for products.
+        """
+        if self.about_mean is None:
+            return pulls
+        return pulls[..., -2:-1, :] * self.about_mean[..., :-2, :] - pulls[..., :-2, :]
 
     def map(self, function: Callable[[Any], Any]) -> "Table":
         """The table with a function applied to every array; items lie along the last axis."""
-        norms = None if self.norms is None else function(self.norms)
-        return Table(function(self.exact), self.mean, norms)
+        return Table(*(None if each is None else function(each) for each in self))
 
 
 def is_distance(measure: Name) -> bool:
@@ -82,7 +85,14 @@ def tables(measure: Name, rows: Any, columns: Any | None) -> tuple[Table, Table]
 
 
 def _about(mean: Any, vectors: Any) -> Table:
-    return Table(vectors, mean, ops.sum(ops.square(vectors - mean), axis=0))
+    moved = vectors - mean
+    norms = ops.sum(ops.square(moved), axis=0, keepdims=True)
+    return Table(vectors, ops.concatenate([moved, ops.ones_like(norms), norms], axis=0))
+
+
+def as_pulls(gradient: Any) -> Any:
+    """The products from which `Table.gradient` makes this gradient of a distance."""
+    return ops.pad(-gradient, [(0, 2), (0, 0)])
 
 
 def from_product(measure: Name, product: Any) -> Any:

@@ -90,7 +90,7 @@ def _of_one_tile(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[An
     ours, theirs = [each[:, None] for each in factors], [each[None, :] for each in factors]
     slope = sum(each.entries(products, row, ours, theirs) for each in parts.slopes)
     slope = row.weighed(weights[:, None] * slope)
-    total = driver.product(slope, ops.transpose(block.columns.table.vectors))
+    total = driver.product(slope, ops.transpose(block.columns.table.exact))
     return value, (engine.finished_gradient(total, count, loss),)
 
 
@@ -262,5 +262,5 @@ def _pulls(
     slopes = [loss.sums().slopes[index] for index in indices]
     slope = sum(each.entries(products, row, rows, columns) for each in slopes)
     slope = slope if weights is None else row.weighed(weights[:, None] * slope)
-    of_rows = driver.product(block.columns.table.vectors, ops.transpose(slope))
-    return (of_rows, driver.product(block.rows.table.vectors, slope)) if both else (of_rows,)
+    of_rows = driver.product(block.columns.table.exact, ops.transpose(slope))
+    return (of_rows, driver.product(block.rows.table.exact, slope)) if both else (of_rows,)
