@@ -179,6 +179,42 @@ def test_embeddings_whose_squares_float32_does_not_hold_are_compared_all_the_sam
     assert 0.3 < report.map_at_r.value < 1
 
 
+@pytest.mark.parametrize("exponent", [-149, -127, 0, 125])
+def test_the_smallest_and_the_largest_numbers_of_float32_are_compared_exactly(exponent):
+    """A power of two that takes the smallest to 1 is itself no number of float32."""
+    rng = np.random.default_rng(8)
+    labels = rng.integers(0, 6, 80)
+    points = rng.integers(-1, 3, (80, 4))
+    exact = pairwise_distances(points.astype(np.float64), metric="sqeuclidean").round()
+    report = retrieval_report(np.ldexp(points.astype(np.float32), exponent), labels, ks=KS)
+    check(report, by_loops(exact, labels, labels, is_self=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("distance", ["euclidean", "manhattan"])
+@pytest.mark.parametrize("part", [1, 500, 2**21])
+def test_ties_at_the_last_place_asked_for_count_against_classes_larger_than_k(
+    dtype, distance, part, monkeypatch
+):
+    """On so coarse a grid the R-th neighbour is one of many; some queries find nothing at all."""
+    monkeypatch.setattr(_ranking, "_PART", part)
+    rng = np.random.default_rng(9)
+    labels, gallery_labels = rng.integers(0, 5, 60), rng.integers(1, 5, 240)
+    points, gallery = rng.integers(0, 3, (60, 2)), rng.integers(0, 3, (240, 2))
+    report = retrieval_report(
+        points.astype(dtype),
+        labels,
+        gallery=gallery.astype(dtype),
+        gallery_labels=gallery_labels,
+        distance=distance,
+        ks=KS,
+    )
+    metric = "sqeuclidean" if distance == "euclidean" else distance
+    exact = pairwise_distances(points.astype(float), gallery.astype(float), metric=metric).round()
+    check(report, by_loops(exact, labels, gallery_labels, is_self=False))
+    assert report.left_out == (labels == 0).sum() > 0
+
+
 @given(labelled_points(np.float64), st.randoms(use_true_random=False))
 @settings(max_examples=40)
 def test_neither_the_order_of_the_items_nor_the_names_of_the_classes_matter(labelled, random):

@@ -96,6 +96,24 @@ class TestStreaming:
         assert binned.equal_error_rate() == pytest.approx(exact.equal_error_rate(), abs=1e-5)
         assert binned.rates_at(0.5) == exact.rates_at(0.5)
 
+    @pytest.mark.parametrize("bins", [2**4, 2**16])
+    @pytest.mark.parametrize("distance_dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("label_dtype", [bool, np.int8, np.uint16, np.int32, "i8", "f2", "f4"])
+    def test_labels_of_any_kind_count_alike_in_batches_larger_than_a_chunk(
+        self, bins, distance_dtype, label_dtype
+    ):
+        distances, labels = normal_pairs(2 * VerificationScores._CHUNK + 77, seed=6)
+        distances = distances.astype(distance_dtype)
+        scores = VerificationScores(bins)
+        scores.update(distances, labels.astype(label_dtype))
+        counts = scores.counts()
+        edges = np.append(counts.lower, counts.upper[-1])
+        # Bins in between that are empty leave levels apart; nothing lies there.
+        for kind, counted in ((1, counts.same), (0, counts.different)):
+            expected, _ = np.histogram(distances[labels == kind].astype(np.float64), edges)
+            np.testing.assert_array_equal(counted, expected)
+        assert (counts.same + counts.different).sum() == len(labels)
+
     def test_a_negative_zero_is_a_zero_among_larger_distances(self):
         scores, plain = VerificationScores(16), VerificationScores(16)
         scores.update(np.float32([-0.0, 3.0, 1.0]), [1, 0, 1])

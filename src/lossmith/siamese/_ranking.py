@@ -55,15 +55,19 @@ class ProductScores:
 
     def __init__(self, queries: FloatArray, gallery: FloatArray) -> None:
         centre = gallery.mean(axis=0, dtype=np.float64).astype(gallery.dtype)
-        queries, gallery = queries - centre, gallery - centre
+        self._queries, self._gallery = _moved(queries, centre), _moved(gallery, centre)
+        queries, gallery = self._queries[:, :-2], self._gallery[:, :-2]
         # A power of two changes no digit, and keeps the squares within range.
-        exponent = np.frexp(max(np.abs(queries).max(), np.abs(gallery).max()))[1]
-        queries, gallery = np.ldexp(queries, -exponent), np.ldexp(gallery, -exponent)
-        halves = 0.5 * np.einsum("md,md->m", gallery, gallery)
+        largest = max(-queries.min(), queries.max(), -gallery.min(), gallery.max())
+        limit = -np.finfo(gallery.dtype).minexp
+        factor = np.ldexp(gallery.dtype.type(1), np.clip(-np.frexp(largest)[1], -limit, limit))
+        queries *= factor
+        gallery *= factor
         self._squares = np.einsum("nd,nd->n", queries, queries)
-        ones = np.ones_like(queries[:, :1])
-        self._queries = np.column_stack([queries, ones, -0.5 * self._squares])
-        self._gallery = np.column_stack([gallery, -halves, np.ones_like(halves)])
+        self._queries[:, -2] = 1
+        self._queries[:, -1] = -0.5 * self._squares
+        self._gallery[:, -2] = -0.5 * np.einsum("md,md->m", gallery, gallery)
+        self._gallery[:, -1] = 1
         self._rounding = 4 * float(np.finfo(gallery.dtype).eps) * self._gallery.shape[1] ** 0.5
 
     @property
@@ -82,6 +86,13 @@ class ProductScores:
         # the negative half.
         scores *= scores.dtype.type(1 + 2 * self._rounding)
         scores -= self._rounding * self._squares[queries, np.newaxis]
+
+
+def _moved(vectors: FloatArray, centre: FloatArray) -> FloatArray:
+    """The vectors as seen from the centre, followed by two numbers that are yet to be set."""
+    moved = np.empty((len(vectors), len(centre) + 2), dtype=vectors.dtype)
+    np.subtract(vectors, centre, out=moved[:, :-2])
+    return moved
 
 
 class ManhattanScores:
@@ -241,7 +252,8 @@ def _nearest_match(others: FloatArray, limits: FloatArray, count: int) -> npt.ND
     np.bitwise_and(keys[:, :count], ~last, out=nearest[:, :count])
     np.bitwise_or(limits.view(keys.dtype), sign | last, out=nearest[:, count:])
     nearest.partition(count - 1, axis=1)
-    nearest = np.sort(nearest[:, :count], axis=1)
+    nearest = nearest[:, :count]
+    nearest.sort(axis=1)
     return (nearest.astype(np.uint8) & 1).view(bool)
 
 
@@ -253,8 +265,8 @@ def _figures(is_match: npt.NDArray[np.bool_], relevant: IntArray) -> tuple[IntAr
     inverse_ranks = 1 / counts
     precisions = np.empty(len(is_match))
     for row, (matches, asked) in enumerate(zip(is_match, relevant.tolist(), strict=True)):
-        places = np.flatnonzero(matches[:asked])
-        precisions[row] = inverse_ranks[places] @ counts[: len(places)]
+        (places,) = matches[:asked].nonzero()
+        precisions[row] = inverse_ranks.take(places) @ counts[: len(places)]
     return first, precisions / relevant
 
 

@@ -8,7 +8,7 @@ millions, a bootstrap resample), so a figure is computed in one place only. A pa
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -198,29 +198,52 @@ class DistanceCounts:
         )
 
 
-def checked_pairs(
-    distances: npt.ArrayLike, labels: npt.ArrayLike
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Distances as a flat float array and labels as flat booleans (`True` = same).
+class PairBatch(NamedTuple):
+    """Checked pairs, their labels as they were passed: converting them is a pass over them all.
+
+    Attributes:
+        distances: `(N,)`, float32 or float64, finite and not negative.
+        labels: `(N,)`, zeros and ones of any kind of number.
+        largest: The largest distance, 0 if there is none.
+    """
+
+    distances: FloatArray
+    labels: npt.NDArray[Any]
+    largest: float
+
+
+def checked_batch(distances: npt.ArrayLike, labels: npt.ArrayLike) -> PairBatch:
+    """Pairs as flat arrays.
 
     Raises:
         ValueError: If lengths differ, a distance is NaN, infinite or negative, or a label is
             neither 0 nor 1; the message names the first offender.
     """
     flat_distances = _flat("distances", distances)
-    is_same = checked_labels(labels)
-    if len(flat_distances) != len(is_same):
+    flat_labels = _zeros_and_ones(labels)
+    if len(flat_distances) != len(flat_labels):
         raise ValueError(
             "distances and labels must have one entry per pair. Received: "
-            f"{len(flat_distances)} distances and {len(is_same)} labels."
+            f"{len(flat_distances)} distances and {len(flat_labels)} labels."
         )
     if flat_distances.dtype not in (np.float32, np.float64):
         flat_distances = flat_distances.astype(
             np.float64 if flat_distances.dtype.kind in "iu" else np.float32
         )
-    if len(flat_distances):
-        _check_distances(flat_distances)
-    return flat_distances, is_same
+    largest = _checked_largest(flat_distances) if len(flat_distances) else 0.0
+    return PairBatch(flat_distances, flat_labels, largest)
+
+
+def checked_pairs(
+    distances: npt.ArrayLike, labels: npt.ArrayLike
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Distances as a flat float array and labels as flat booleans (`True` = same).
+
+    Raises:
+        ValueError: As `checked_batch` does.
+    """
+    batch = checked_batch(distances, labels)
+    return batch.distances, batch.labels.astype(bool)
 
 
 def checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -229,24 +252,29 @@ def checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     Raises:
         ValueError: If a label is neither 0 nor 1; the message names the first.
     """
+    return _zeros_and_ones(labels).astype(bool)
+
+
+def _zeros_and_ones(labels: npt.ArrayLike) -> npt.NDArray[Any]:
     flat_labels = _flat("labels", labels)
-    is_same = flat_labels.astype(bool)
-    if not _are_0_or_1(flat_labels, is_same):
-        row = int(np.argmax(flat_labels != is_same))
+    if not _are_0_or_1(flat_labels):
+        row = int(np.argmax(flat_labels != flat_labels.astype(bool)))
         raise ValueError(
             "Pair labels must be 1 (same) or 0 (different). "
             f"Received: {flat_labels[row]} at position {row} (dtype {flat_labels.dtype})."
         )
-    return is_same
+    return flat_labels
 
 
-def _are_0_or_1(labels: npt.NDArray[Any], is_same: npt.NDArray[np.bool_]) -> bool:
+def _are_0_or_1(labels: npt.NDArray[Any]) -> bool:
     """Whether labels are no other numbers than 0 and 1."""
+    if labels.dtype.kind == "b":
+        return True
     if labels.dtype.kind in "iu" and len(labels):
         # One bound is found in a fraction of the time that comparing each takes, and without a
         # sign what is negative is large.
         return bool(labels.view(labels.dtype.str.replace("i", "u")).max() <= 1)
-    return not np.any(labels != is_same)
+    return not np.any(labels != labels.astype(bool))
 
 
 def _flat(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -271,16 +299,12 @@ def _last_by_bits(distances: FloatArray) -> np.floating[Any]:
     return distances.view(f"u{distances.itemsize}").max().view(distances.dtype)
 
 
-def largest(distances: FloatArray) -> float:
-    """The largest of some checked distances."""
+def _checked_largest(distances: FloatArray) -> float:
     last = _last_by_bits(distances)
-    return float(last if last > 0 else distances.max())
-
-
-def _check_distances(distances: FloatArray) -> None:
-    last = _last_by_bits(distances)
-    if 0 < last < DISTANCE_LIMIT or (distances.min() >= 0 and distances.max() < DISTANCE_LIMIT):
-        return
+    if 0 < last < DISTANCE_LIMIT:
+        return float(last)
+    if distances.min() >= 0 and distances.max() < DISTANCE_LIMIT:
+        return float(distances.max())
     row = int(np.argmin((distances >= 0) & (distances < DISTANCE_LIMIT)))
     raise ValueError(
         "distances must be finite (below 2**127) and not negative. "

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossmith.siamese._resampling import ItemResampler, PairResampler, Resampler
-from lossmith.siamese.distance_counts import DistanceCounts, checked_pairs, largest
+from lossmith.siamese.distance_counts import DistanceCounts, checked_batch, checked_pairs
 from lossmith.siamese.figures import VerificationReport, build_report
 
 
@@ -130,17 +130,15 @@ class VerificationScores:
         Raises:
             ValueError: If shapes, distances or labels are not as described.
         """
-        checked_distances, is_same = checked_pairs(distances, labels)
-        if len(is_same) == 0:
-            return
-        self._widen(self._exponent_for(largest(checked_distances)))
-        scale = checked_distances.dtype.type(2.0**-self._exponent)
+        batch = checked_batch(distances, labels)
+        self._widen(self._exponent_for(batch.largest))
+        scale = batch.distances.dtype.type(2.0**-self._exponent)
         counts = self._counts.reshape(-1)
         index = np.dtype(np.int32 if 2 * self.bins < 2**31 else np.intp)
-        for start in range(0, len(is_same), self._CHUNK):
+        for start in range(0, len(batch.labels), self._CHUNK):
             chunk = slice(start, start + self._CHUNK)
-            slot = (checked_distances[chunk] * scale).astype(index)
-            slot += np.multiply(is_same[chunk], self.bins, dtype=index)
+            slot = (batch.distances[chunk] * scale).astype(index)
+            slot += batch.labels[chunk].astype(index, copy=False) * index.type(self.bins)
             np.add.at(counts, slot.astype(np.intp), 1)
 
     def merge(self, other: "VerificationScores") -> None:
