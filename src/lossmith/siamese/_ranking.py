@@ -6,10 +6,10 @@ parted, the R nearest from the rest; what is then sorted are R integers.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
 _BLOCK = 2**24
-"""Scores that are in memory at once, per query of the block one for each item of the gallery."""
+"""Scores in each of two blocks, per query one for each item of the gallery."""
 _PART = 2**21
 """Scores that a thread works on at a time: what is kept of them stays in its cache."""
 _TILE = 2**14
@@ -203,17 +203,25 @@ def rank(
 def _for_each_part(
     scores: Scores, queries: IntArray, gallery: int, work: Callable[[IntArray, FloatArray], None]
 ) -> None:
-    """Has the scores of some queries at a time worked on by as many threads as there are cores."""
+    """Has the scores of some queries at a time worked on by as many threads as there are cores.
+
+    They work on one block while the product writes the other: after a product the threads of a
+    BLAS go on waiting for another, at full load, and would be in their way.
+    """
     at_once, rows = max(1, _BLOCK // gallery), max(1, _PART // gallery)
-    memory = np.empty((min(len(queries), at_once), gallery), dtype=scores.dtype)
+    blocks = np.empty((2, min(len(queries), at_once), gallery), dtype=scores.dtype)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with ThreadPoolExecutor(cores) as pool:
-        for start in range(0, len(queries), at_once):
+        under_way: Iterable[None] = ()
+        for start, memory in zip(range(0, len(queries), at_once), cycle(blocks), strict=False):
             numbers = queries[start : start + at_once]
             block = memory[: len(numbers)]
             scores.write(numbers, block)
+            list(under_way)
             parts = [slice(row, row + rows) for row in range(0, len(numbers), rows)]
-            list(pool.map(work, [numbers[each] for each in parts], [block[each] for each in parts]))
+            some = [numbers[each] for each in parts]
+            under_way = pool.map(work, some, [block[each] for each in parts])
+        list(under_way)
 
 
 def _taken_out(block: FloatArray, begins: IntArray, ends: IntArray) -> FloatArray:
