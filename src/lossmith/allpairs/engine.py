@@ -42,8 +42,8 @@ class Visits:
         self.at_once = at_most(_ENTRIES, self.count, self.partners, features)
         self.symmetric = loss.symmetric and self.alone
         self._begin_with_rows = pairs.begin_with_rows
-        self.tiled = self.symmetric and in_tiles(pairs)
-        self.cut = _tiles(self.rows) if self.tiled else self._rows()
+        tiled = self.symmetric and in_tiles(pairs)
+        self.cut = _tiles(self.rows) if tiled else self._rows()
 
     def _rows(self) -> Rows:
         size = self.count
@@ -93,7 +93,8 @@ class Visits:
 
         def carefully(_: Any) -> Any:
             # Taken anew: a branch that is compiled gets copies of what it is given.
-            again = self.cut.tile(block.at, block.columns_at) if self.tiled else block
+            cut = self.cut
+            again = cut.tile(block.at, block.columns_at) if isinstance(cut, Tiles) else block
             return _carefully(use, loss, again, given, *options)
 
         return driver.switch(some, [lambda found: found, carefully], found)
