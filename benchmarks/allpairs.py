@@ -12,6 +12,7 @@ own, and each peak of memory in another one. Values are compared before anything
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -44,8 +45,7 @@ PEERS = ("PML", "ST")
 OTHERS = ("dense", *PEERS)
 NO_PAIRS = "no pairs"
 SMALL = 4096
-"""The batch whose peak of memory tells what does not grow with the batch: one that is visited by
-the same program as larger ones, as compiling it takes memory too."""
+"""A batch that is visited in the same way as larger ones."""
 
 
 def main() -> None:
@@ -112,8 +112,8 @@ def _run_in_a_process(backend: str, options: argparse.Namespace) -> dict[str, An
     return result
 
 
-def _call(backend: str, arguments: list[str]) -> str:
-    variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+def _call(backend: str, arguments: list[str], **variables: str) -> str:
+    variables |= {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, *arguments]
     return subprocess.run(
         command, check=True, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True
@@ -121,18 +121,36 @@ def _call(backend: str, arguments: list[str]) -> str:
 
 
 def _memory(backend: str, group: dict[str, Any]) -> dict[str, float]:
-    """MiB of the peak of a process that grow with the batch, from a small batch on a straight line.
-
-    Beside those of a loss of no pairs: the inputs and the gradient.
-    """
-
-    def growth(loss: str, case: str) -> float:
-        sizes = (str(group["batch"]), str(SMALL))
-        large, small = (float(_call(backend, ["--peak", loss, case, each])) for each in sizes)
-        return (large - small) * group["batch"] / (group["batch"] - SMALL)
-
+    """MiB that a step takes beside its inputs and the gradient."""
     cases = [case for case in group["rounds"] if case.endswith("lossmith")]
-    return {case: growth(group["loss"], case) - growth(NO_PAIRS, case) for case in cases}
+    return {case: _taken(backend, group["loss"], case, group["batch"]) for case in cases}
+
+
+def _taken(backend: str, loss: str, case: str, batch: int) -> float:
+    """What XLA sets aside; elsewhere what grows with the batch of the peak of a process.
+
+    XLA compiles in more memory than it runs in, so that a peak does not tell. Growth is that beside
+    a loss of no pairs, from a batch that is visited as larger ones are, on a straight line.
+    """
+    if case.startswith(("jit", "function, XLA")):
+        return _set_aside(backend, loss, case, batch)
+
+    def growth(loss: str) -> float:
+        large, small = (
+            float(_call(backend, ["--peak", loss, case, str(each)])) for each in (batch, SMALL)
+        )
+        return (large - small) * batch / (batch - SMALL)
+
+    return growth(loss) - growth(NO_PAIRS)
+
+
+def _set_aside(backend: str, loss: str, case: str, batch: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        flags = f"--xla_dump_to={folder} --xla_dump_hlo_as_text"
+        _call(backend, ["--peak", loss, case, str(batch)], XLA_FLAGS=flags)
+        plans = [path.read_text() for path in Path(folder).glob("*buffer-assignment.txt")]
+    sizes = [int(size) for plan in plans for size in re.findall(r"size (\d+), preallocated-", plan)]
+    return max(sizes) / 2**20
 
 
 def _peak(loss: str, case: str, batch: str) -> float:
