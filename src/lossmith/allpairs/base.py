@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from lossmith.allpairs import engine, measures
+from lossmith.allpairs import checks, engine, measures
 from lossmith.allpairs.pairs import Pairs, Side
 from lossmith.allpairs.row import Row
 from lossmith.allpairs.sums import Sums, evaluate_sums
@@ -73,16 +73,18 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
     )
 
     def __init_subclass__(cls, package: str | None = None, **kwargs: Any) -> None:
-        """Refuse what cannot be learned, and register the loss.
+        """Refuse what cannot be learned or measured, and register the loss.
 
         Raises:
             TypeError: if a hyperparameter is declared as learnable.
+            ValueError: if `measure` is the name of none.
         """
         if cls.learnable:
             raise TypeError(
                 f"{cls.__name__}: a loss over all pairs has no gradient in its hyperparameters: "
                 "schedule or sweep them, and remove `learnable`."
             )
+        checks.check_measure(cls.__name__, vars(cls).get("measure"))
         super().__init_subclass__(package, **kwargs)
         cls._forget_what_is_derived_from_what_it_replaces()
 
@@ -185,6 +187,7 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def _initialise(self, values: dict[str, Any], settings: dict[str, Any]) -> None:
         super()._initialise(values, settings)
+        checks.check_measure(self.name, self.measure)
         self.__dict__["number"] = engine.driver.enlist(self)
 
     def value_of(self, pairs: Pairs) -> Any:
