@@ -223,3 +223,13 @@ def test_what_is_not_for_the_loss_is_refused(method: str, given: Any, message: s
 def test_centres_of_other_dimensions_are_refused() -> None:
     with pytest.raises(ValueError, match="centres have 5 dimensions and the embeddings 4"):
         compiled(ls.losses.ProxyNCA(centres=ls.learned(shape=(3, 5))))
+
+
+@pytest.mark.parametrize("loss", [ls.losses.nt_xent, 0.5 * ls.losses.triplet], ids=repr)
+def test_ids_that_would_become_one_class_are_refused(loss: Any) -> None:
+    network = compiled(loss)
+    if keras.backend.backend() == "jax":
+        with pytest.raises(ValueError, match=r"do not fit int32: number them with np\.unique"):
+            network.fit(X, IDS * 2**32, verbose=0)
+    else:
+        assert network.fit(X, IDS * 2**32, verbose=0).history["loss"][0] > 0

@@ -54,7 +54,9 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     Shapes: y_true class ids `(N,)`, or which of L labels each item has, `(N, L)` of 0 and 1 (a
     label in common makes a positive pair); y_pred embeddings `(N, D)`, or V views of every item,
-    `(N, V, D)`. Batchwise.
+    `(N, V, D)`. Batchwise. A call refuses ids that the backend cannot hold; `fit` of Keras on JAX
+    cuts them to int32 before the loss sees them: number large ones, `np.unique(ids,
+    return_inverse=True)[1]`.
 
     Weights: an item of weight w counts w times as an anchor and as a partner, but is never its own
     partner; a pair weighs the product. Weight 0 takes an item out. There is no gradient in the

@@ -118,15 +118,29 @@ def _targets(loss: "Loss", y_true: Any) -> Any:
     if isinstance(y_true, dict):
         raise structure_error(loss, "y_true", y_true, "y_pred is a single tensor. ")
     tensor = ops.convert_to_tensor(y_true)
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    if isinstance(y_true, np.ndarray) and y_true.dtype.kind in "iu" and "int" in dtype:
+    if isinstance(y_true, np.ndarray):
+        _check_ids_fit(loss, y_true, keras.backend.standardize_dtype(tensor.dtype))
+    return tensor
+
+
+def check_ids(loss: "Loss", ids: np.ndarray) -> None:
+    """Refuse class ids that the backend would take for others, before it is given them.
+
+    Raises:
+        ValueError: if they do not fit its integers.
+    """
+    held = ops.convert_to_tensor(np.zeros(0, ids.dtype)).dtype
+    _check_ids_fit(loss, ids, keras.backend.standardize_dtype(held))
+
+
+def _check_ids_fit(loss: "Loss", ids: np.ndarray, dtype: str) -> None:
+    if ids.dtype.kind in "iu" and "int" in dtype:
         held = np.iinfo(dtype)
-        if y_true.size and not held.min <= y_true.min() <= y_true.max() <= held.max:
+        if ids.size and not held.min <= ids.min() <= ids.max() <= held.max:
             raise ValueError(
-                f"{loss.name}: y_true has ids from {y_true.min()} to {y_true.max()}, which do not "
+                f"{loss.name}: y_true has ids from {ids.min()} to {ids.max()}, which do not "
                 f"fit {dtype}: number them with np.unique(y_true, return_inverse=True)[1]."
             )
-    return tensor
 
 
 def _structure(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch:

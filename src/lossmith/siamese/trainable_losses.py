@@ -10,6 +10,8 @@ import numpy as np
 from lossmith.allpairs import CrossBatchMemory, TwoEncoderLoss
 from lossmith.core import Loss, get, learned, registry
 from lossmith.core.backend import keras
+from lossmith.core.inputs import check_ids
+from lossmith.distances import Distance
 from lossmith.losses.centres import CentreLoss
 
 TrainedOn = Literal["pairs", "items"]
@@ -162,11 +164,13 @@ def is_of_class_ids(loss: Any) -> bool:
 
 
 def check_labels(loss: Any, labels: np.ndarray) -> None:
-    """Refuse labels that a loss does not take, if it says so.
+    """Refuse labels that a loss does not take, or that Keras would make others of.
 
     Raises:
         ValueError: If there are some.
     """
+    if is_of_class_ids(loss):
+        check_ids(loss, labels)
     if isinstance(loss, Loss) and loss.checks_targets:
         loss.check_targets(labels)
 
