@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from gradients import compiled, to_numpy, value_and_gradient
 from keras import ops
 
 import lossmith as ls
@@ -34,5 +35,114 @@ class Computed(AllPairsLoss):
 
 def test_a_measure_that_is_computed():
     assert Computed(by="cosine").measure == "cosine"
-    with pytest.raises(ValueError, match="computed: `measure` must be one of.*got 'manhattan'"):
+    with pytest.raises(ValueError, match=r"computed: `measure` must be one of.*got 'manhattan'"):
         Computed(by="manhattan")
+
+
+WEIGHTS = np.array([1, 2, -1, 1, 0, 1], "float32")
+REFERENCES = RNG.normal(size=(5, 4)).astype("float32")
+REFERENCE_IDS = np.arange(5) % 3
+BELOW_0 = r"nt_xent: weights must be 0 or more; got -1 in weights of shape \(6,\), float32"
+
+
+def test_weights_below_0():
+    loss = ls.losses.nt_xent
+    with pytest.raises(ValueError, match=BELOW_0):
+        loss(IDS, EMBEDDINGS, WEIGHTS)
+    with pytest.raises(ValueError, match=BELOW_0):
+        loss.against(IDS, EMBEDDINGS, REFERENCES, REFERENCE_IDS, WEIGHTS)
+    with pytest.raises(ValueError, match="weights must be 0 or more; got -1"):
+        loss.against(REFERENCE_IDS, REFERENCES, EMBEDDINGS, IDS, None, WEIGHTS)
+    masked = loss(IDS, EMBEDDINGS, WEIGHTS, mask=WEIGHTS >= 0)
+    assert to_numpy(masked) == to_numpy(loss(IDS, EMBEDDINGS, np.maximum(WEIGHTS, 0)))
+
+
+@pytest.mark.parametrize("value", [2, -1])
+@pytest.mark.parametrize("name", ["nt_xent", "clip"])
+def test_labels_that_are_not_0_or_1(name, value):
+    loss = getattr(ls.losses, name)
+    views = EMBEDDINGS if name == "nt_xent" else np.stack([EMBEDDINGS, EMBEDDINGS[::-1]], axis=1)
+    labels = np.eye(3, dtype="int32")[IDS]
+    labels[1, 2] = value
+    message = rf"{name}: labels \(N, L\) are 0 or 1 .* L = 3 labels; got {value} in labels of .*ids"
+    with pytest.raises(ValueError, match=message):
+        loss(labels, views)
+    out = np.ones(6, "float32")
+    out[1] = 0
+    assert np.isfinite(to_numpy(loss(labels, views, out)))
+
+
+def test_ids_in_columns_are_no_labels():
+    columns = np.stack([IDS + 10 * k for k in range(3)], axis=1)
+    with pytest.raises(ValueError, match=r"got 2, 10, 11, 12, 20, \.\.\. in labels of shape"):
+        ls.losses.triplet(columns, EMBEDDINGS)
+
+
+def test_references_of_another_length():
+    message = r"references of shape \(5, 3\), float32 and y_pred of shape \(6, 4\), float32"
+    with pytest.raises(ValueError, match=message):
+        ls.losses.nt_xent.against(IDS, EMBEDDINGS, REFERENCES[:, :3], REFERENCE_IDS)
+
+
+def test_references_of_another_kind_of_labels():
+    labels = np.eye(3, dtype="int32")
+    against = ls.losses.nt_xent.against
+    with pytest.raises(ValueError, match="got 3 labels for references and class ids in y_true"):
+        against(IDS, EMBEDDINGS, REFERENCES, labels[REFERENCE_IDS])
+    with pytest.raises(ValueError, match="got 2 labels for references and 3 labels in y_true"):
+        against(labels[IDS], EMBEDDINGS, REFERENCES, labels[REFERENCE_IDS, :2])
+
+
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32")])
+def test_references_of_another_dtype(dtypes):
+    of_anchors, of_references = dtypes
+    weights = np.arange(5, dtype=of_references)
+    anchors, references = EMBEDDINGS.astype(of_anchors), REFERENCES.astype(of_references)
+    against = ls.losses.supervised_contrastive.against
+    value = against(IDS, anchors, references, REFERENCE_IDS, None, weights)
+    expected = against(IDS, EMBEDDINGS, REFERENCES, REFERENCE_IDS, None, weights.astype("float32"))
+    assert value.dtype == ops.convert_to_tensor(anchors).dtype
+    assert to_numpy(value) == pytest.approx(to_numpy(expected), rel=1e-5)
+
+
+class TheBlock(AllPairsLoss):
+    """Forgets to reduce, and to count."""
+
+    def anchors(self, block, row):
+        return block
+
+
+class Unreduced(AllPairsLoss):
+    """Forgets to reduce."""
+
+    def anchors(self, block, row):
+        return row.positives.entries(block), row.positives.count()
+
+
+class Reduced(AllPairsLoss):
+    """Reduces too much."""
+
+    def anchors(self, block, row):
+        return ops.sum(row.positives.sum(block)), 1.0
+
+
+@pytest.mark.parametrize(
+    ("loss", "came"),
+    [
+        (TheBlock(), r"shape \(6, 6\), float32"),
+        (Unreduced(), r"a tuple of 2: shape \(6, 6\), float32; shape \(6,\), float32"),
+        (Reduced(), r"a tuple of 2: shape \(\), float32; 1\.0"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("way", ["value", "gradient", "compiled"])
+def test_what_anchors_must_return(loss, came, way):
+    ids, embeddings = ops.convert_to_tensor(IDS), ops.convert_to_tensor(EMBEDDINGS)
+    call = {
+        "value": lambda: loss(ids, embeddings),
+        "gradient": lambda: value_and_gradient(lambda p: loss(ids, p), EMBEDDINGS),
+        "compiled": lambda: compiled(loss)(ids, embeddings),
+    }[way]
+    message = rf"`anchors` must return two tensors \(anchors,\): values and counts.*; got {came}"
+    with pytest.raises(ValueError, match=f"{type(loss).__name__}: {message}"):
+        call()

@@ -10,8 +10,7 @@ from lossmith.core import Loss, backend, evaluation, shapes, tracing
 from lossmith.core.backend import keras
 
 ops = keras.ops
-
-
+_Items = tuple[Any, Any, Any]
 _DERIVED = {
     "anchors": ("slope", "sums", "evaluate_pairs"),
     "slope": ("sums", "evaluate_pairs"),
@@ -97,6 +96,8 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         for name, derived in _DERIVED.items():
             if name in vars(cls) and any(name in vars(base) for base in bases):
                 for each in set(derived) - set(vars(cls)):
+        if anchors := vars(cls).get("anchors"):
+            cls.anchors = checks.checked_anchors(anchors)  # type: ignore[method-assign]
                     setattr(cls, each, getattr(AllPairsLoss, each))
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
@@ -174,6 +175,8 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         """The pairs of a batch as this loss compares them, one entry for each of its `ways`."""
         items, _ = self._counted(y_true, y_pred, sample_weight)
         return self.ways(*items)
+        checks.check_references(self.name, rows[:2], columns[:2])
+        columns = _computed_as(rows, columns)
 
     def align_classes(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Labels in the shape of the items of y_pred."""
@@ -199,9 +202,7 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
             return sum(ops.sum(each[:0]) for each in pairs.vectors())
         return engine.driver.differentiable(self, pairs)
 
-    def _counted(
-        self, labels: Any, embeddings: Any, weights: Any
-    ) -> tuple[tuple[Any, Any, Any], str]:
+    def _counted(self, labels: Any, embeddings: Any, weights: Any) -> tuple[_Items, str]:
         """Labels, embeddings and weights as a call prepares them, and the dtype of its value."""
         mask = backend.mask_of(embeddings)
         batch, weighting = evaluation.counted(self, labels, embeddings, weights, mask)
@@ -219,12 +220,14 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         if multiple:
             labels = ops.cast(labels, vectors.dtype)
         return Side(measures.prepared(self.measure, vectors), labels, weights)
+            checks.check_weights(self.name, weights)
 
     def two_sides(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Side, Side]:
         """The first and the second views of all items."""
         shape = shapes.shape_of(y_pred)
         message = (
             f"{self.name}: y_pred has shape {shape}; it must hold two views of each item, "
+            checks.check_labels(self.name, labels)
             "(N, 2, D): stack the outputs of both encoders along axis 1."
         )
         if len(shape) != 3 or shape[1] not in (2, None):
@@ -262,3 +265,11 @@ def _flat_weights(weights: Any, embeddings: Any) -> Any:
     if len(embeddings.shape) == 3 and len(weights.shape) == 1:
         weights = ops.repeat(weights, ops.shape(embeddings)[1])
     return ops.reshape(weights, (-1,))
+def _computed_as(rows: _Items, columns: _Items) -> _Items:
+    """Labels, embeddings and weights in the dtype in which those of the anchors are computed."""
+    labels, *others = columns
+    dtype = rows[1].dtype
+    vectors, weights = (None if each is None else ops.cast(each, dtype) for each in others)
+    return labels, vectors, weights
+
+
