@@ -6,7 +6,7 @@ from gradients import compiled, to_numpy, value_and_gradient
 from keras import ops
 
 import lossmith as ls
-from lossmith.allpairs import AllPairsLoss
+from lossmith.allpairs import AllPairsLoss, MeanPositiveDistance
 
 RNG = np.random.default_rng(31)
 EMBEDDINGS = RNG.normal(size=(6, 4)).astype("float32")
@@ -146,3 +146,35 @@ def test_what_anchors_must_return(loss, came, way):
     message = rf"`anchors` must return two tensors \(anchors,\): values and counts.*; got {came}"
     with pytest.raises(ValueError, match=f"{type(loss).__name__}: {message}"):
         call()
+
+
+def test_two_tensors_for_views():
+    with pytest.raises(TypeError, match=r"two are \(N, 2, D\), keras.ops.stack\(\[first"):
+        ls.losses.clip(IDS, (EMBEDDINGS, EMBEDDINGS))
+
+
+def test_no_labels():
+    with pytest.raises(TypeError, match=r"nt_xent: y_true is None.*np\.arange\(N\)"):
+        ls.losses.nt_xent(None, np.stack([EMBEDDINGS, EMBEDDINGS], axis=1))
+
+
+def test_labels_of_floating_point():
+    with pytest.raises(TypeError, match=r"got float32\. Cast it to an integer.*argmax"):
+        ls.losses.nt_xent(np.eye(3, dtype="float32")[IDS], EMBEDDINGS)
+
+
+def test_weights_of_another_length():
+    with pytest.raises(ValueError, match=r"one weight per sample, \(6,\) or \(6, 1\)\.$"):
+        ls.losses.nt_xent(IDS, EMBEDDINGS, np.ones(5, "float32"))
+
+
+def test_a_metric_of_a_distance_that_there_is_not():
+    with pytest.raises(ValueError, match=r"MeanPositiveDistance: distance.*got 'manhattan'"):
+        MeanPositiveDistance(distance="manhattan")
+    with pytest.raises(ValueError, match="mean_positive_distance: y_pred has shape"):
+        MeanPositiveDistance().update_state(IDS, EMBEDDINGS[:, 0])
+
+
+def test_a_margin_out_of_reach_names_its_loss():
+    with pytest.raises(ValueError, match="all_pairs_contrastive: margin 3 can never be reached"):
+        ls.losses.all_pairs_contrastive(margin=3.0, distance="cosine")

@@ -1,5 +1,6 @@
 """`AllPairsLoss`: a loss over all pairs of a batch, from the formula of one anchor."""
 
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from lossmith.allpairs import checks, engine, measures
@@ -67,6 +68,13 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
     measure: ClassVar[measures.Name] = "cosine_similarity"
     symmetric: ClassVar[bool] = False
     averaged: ClassVar[bool] = True
+    _advice = MappingProxyType(
+        {
+            "missing": " For views of items without labels it is np.arange(N): each its own class.",
+            "several": "Views of an item are stacked: two are (N, 2, D), "
+            "keras.ops.stack([first, second], axis=1). ",
+        }
+    )
     why_not_learned: ClassVar[str] = "its gradient is taken in the embeddings only"
     instead_of_learning: ClassVar[str] = (
         "Schedule it (lossmith.schedule), set it while the model trains (lossmith.adjustable), or "
@@ -88,6 +96,8 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         checks.check_measure(cls.__name__, vars(cls).get("measure"))
         super().__init_subclass__(package, **kwargs)
         cls._forget_what_is_derived_from_what_it_replaces()
+        if anchors := vars(cls).get("anchors"):
+            cls.anchors = checks.checked_anchors(anchors)  # type: ignore[method-assign]
 
     @classmethod
     def _forget_what_is_derived_from_what_it_replaces(cls) -> None:
@@ -96,8 +106,6 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         for name, derived in _DERIVED.items():
             if name in vars(cls) and any(name in vars(base) for base in bases):
                 for each in set(derived) - set(vars(cls)):
-        if anchors := vars(cls).get("anchors"):
-            cls.anchors = checks.checked_anchors(anchors)  # type: ignore[method-assign]
                     setattr(cls, each, getattr(AllPairsLoss, each))
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
@@ -167,6 +175,8 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         loss, valid = tracing.current(self, y_pred)
         rows, dtype = self._counted(y_true, y_pred, sample_weight)
         columns, _ = self._counted(reference_labels, references, reference_weight)
+        checks.check_references(self.name, rows[:2], columns[:2])
+        columns = _computed_as(rows, columns)
         pairs = Pairs(self.side(*rows), self.side(*columns))
         value = ops.cast(loss.value_of(pairs), dtype)
         return tracing.nan_unless(valid, value)
@@ -175,8 +185,6 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         """The pairs of a batch as this loss compares them, one entry for each of its `ways`."""
         items, _ = self._counted(y_true, y_pred, sample_weight)
         return self.ways(*items)
-        checks.check_references(self.name, rows[:2], columns[:2])
-        columns = _computed_as(rows, columns)
 
     def align_classes(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Labels in the shape of the items of y_pred."""
@@ -212,22 +220,22 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
     def side(self, labels: Any, embeddings: Any, weights: Any) -> Side:
         """Prepared items as one side of pairs: flat, and as the measure compares them."""
         if weights is not None:
+            checks.check_weights(self.name, weights)
             weights = _flat_weights(weights, embeddings)
         multiple = len(labels.shape) == len(embeddings.shape)
         size = ops.shape(labels)[-1:] if multiple else ()
         labels = ops.reshape(labels, (-1, *size))
         vectors = ops.reshape(embeddings, (-1, ops.shape(embeddings)[-1]))
         if multiple:
+            checks.check_labels(self.name, labels)
             labels = ops.cast(labels, vectors.dtype)
         return Side(measures.prepared(self.measure, vectors), labels, weights)
-            checks.check_weights(self.name, weights)
 
     def two_sides(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Side, Side]:
         """The first and the second views of all items."""
         shape = shapes.shape_of(y_pred)
         message = (
             f"{self.name}: y_pred has shape {shape}; it must hold two views of each item, "
-            checks.check_labels(self.name, labels)
             "(N, 2, D): stack the outputs of both encoders along axis 1."
         )
         if len(shape) != 3 or shape[1] not in (2, None):
@@ -261,10 +269,6 @@ class TwoEncoderLoss(AllPairsLoss, package="lossmith.allpairs"):
         return (*one_way, Pairs(second, first)) if self.both_ways else one_way
 
 
-def _flat_weights(weights: Any, embeddings: Any) -> Any:
-    if len(embeddings.shape) == 3 and len(weights.shape) == 1:
-        weights = ops.repeat(weights, ops.shape(embeddings)[1])
-    return ops.reshape(weights, (-1,))
 def _computed_as(rows: _Items, columns: _Items) -> _Items:
     """Labels, embeddings and weights in the dtype in which those of the anchors are computed."""
     labels, *others = columns
@@ -273,3 +277,7 @@ def _computed_as(rows: _Items, columns: _Items) -> _Items:
     return labels, vectors, weights
 
 
+def _flat_weights(weights: Any, embeddings: Any) -> Any:
+    if len(embeddings.shape) == 3 and len(weights.shape) == 1:
+        weights = ops.repeat(weights, ops.shape(embeddings)[1])
+    return ops.reshape(weights, (-1,))

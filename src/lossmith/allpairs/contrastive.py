@@ -75,7 +75,7 @@ class AllPairsContrastive(AllPairsLoss):
 
     def __post_init__(self) -> None:
         """Refuse a margin that the distance can never reach."""
-        distances.get(self.distance).check_margin(self.margin)
+        distances.get(self.distance).check_margin(self.margin, loss=self.name)
 
     @property
     def measure(self) -> Name:  # type: ignore[override]

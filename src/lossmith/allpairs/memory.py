@@ -67,6 +67,7 @@ class CrossBatchMemory(Loss, package="lossmith.allpairs"):
     targets = "class"
     batchwise = True
     why_not_learned = AllPairsLoss.why_not_learned
+    _advice = AllPairsLoss._advice
     loss: AllPairsLoss
     size: Annotated[int, at.Ge(1)] = 1024
     warm_up: Annotated[int, at.Ge(0)] = 0

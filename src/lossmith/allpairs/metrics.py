@@ -121,10 +121,18 @@ class _MeanDistance(_Ratio):
         self, distance: Distance, name: str | None, dtype: Any, compared: Compared
     ) -> None:
         super().__init__(name, dtype)
-        if compared not in get_args(Compared):
-            raise ValueError(f"compared must be 'items' or 'views'; got {compared!r}.")
+        self._check_choice("distance", distance, get_args(Distance))
+        self._check_choice("compared", compared, get_args(Compared))
         self.distance, self.compared = distance, compared
-        self._measuring = _KINDS[compared](distance=distance)
+        self._measuring = _KINDS[compared](distance=distance, name=self.name)
+
+    def _check_choice(self, what: str, given: Any, choices: tuple[str, ...]) -> None:
+        if given not in choices:
+            *names, last = map(repr, choices)
+            raise ValueError(
+                f"{type(self).__name__}: {what} must be {', '.join(names)} or {last}; "
+                f"got {given!r}."
+            )
 
     def _of(self, row: Row) -> Group:
         raise NotImplementedError

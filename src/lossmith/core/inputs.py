@@ -46,7 +46,8 @@ def prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
     """
     if y_true is None or y_pred is None:
         missing = "y_true" if y_true is None else "y_pred"
-        raise TypeError(f"{loss.name}: {missing} is None; a loss compares two tensors.")
+        advice = loss._advice.get("missing", "") if y_true is None else ""
+        raise TypeError(f"{loss.name}: {missing} is None; a loss compares two tensors.{advice}")
     for what, data in (("y_true", y_true), ("y_pred", y_pred)):
         check_numbers(loss, what, data, _ADVICE_ON_NAMES)
     y_pred = _tensors(y_pred)
@@ -150,6 +151,7 @@ def _structure(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch:
     """
     if loss.targets != "value":
         advice = f"{shapes.ADVICE_FOR_PAIRS} " if loss.targets == "pair" else ""
+        advice = loss._advice.get("several", advice)
         raise structure_error(loss, "y_pred", y_pred, advice)
     try:
         tree.assert_same_structure(y_true, y_pred)

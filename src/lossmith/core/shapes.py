@@ -156,7 +156,8 @@ def align_items(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         if not ("int" in dtype or dtype == "bool"):
             raise TypeError(
                 f"{loss}: y_true of shape {true_shape} says which labels each item has, as "
-                f"integers or booleans; got {dtype}."
+                f"integers or booleans; got {dtype}. Cast it to an integer dtype; one-hot labels "
+                "become ids with ops.argmax(y_true, axis=-1)."
             )
         _check_open(loss, "y_true", y_true[:, 0], y_pred, 1)
         return _for_each_view(y_true, y_pred), y_pred
@@ -214,7 +215,8 @@ def align_weights(loss: str, what: str, weights: Any, y_pred: Any, axes: int) ->
     if len(current) <= len(shape) and may_equal(current, shape[: len(current)]):
         _check_open(loss, what, weights, y_pred, len(current))
         return weights
+    per_value = f", or one per value, {shape}" if len(shape) > 1 else ""
     raise ValueError(
         f"{loss}: {what} has shape {given}, but the values have shape {shape}: "
-        f"give one weight per sample, {shape[:1]} or {(*shape[:1], 1)}, or one per value, {shape}."
+        f"give one weight per sample, {shape[:1]} or {(*shape[:1], 1)}{per_value}."
     )

@@ -59,7 +59,7 @@ class Contrastive(Loss):
 
     def __post_init__(self) -> None:
         """Refuse a margin that the distance can never reach."""
-        distances.get(self.distance).check_margin(self.margin)
+        distances.get(self.distance).check_margin(self.margin, loss=self.name)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each pair."""

@@ -30,10 +30,10 @@ from lossmith.siamese.pairs import PairDataset
 from lossmith.siamese.trainable_losses import (
     check_label_of_same,
     check_labels,
+    check_margins,
     checked_loss,
     has_state,
     is_of_class_ids,
-    margins_of,
     refuse_accuracy,
 )
 from lossmith.siamese.verification import VerificationScores
@@ -352,8 +352,7 @@ class SiameseNetwork(keras.Model):
         return loss
 
     def _check_margin(self, loss: Any) -> None:
-        for margin in margins_of(loss):
-            self._distance.check_margin(margin, self._unit_length())
+        check_margins(loss, self._distance, self._unit_length())
 
     def _unit_length(self) -> int | None:
         """The number of dimensions if the encoder is known to give vectors of length 1."""

@@ -14,6 +14,7 @@ from lossmith.siamese.trainable_losses import (
     check_centres,
     check_label_of_same,
     check_loss,
+    check_margins,
     margins_of,
     own_distance,
     own_distances,
@@ -140,8 +141,7 @@ class TrainingSettings:
                     f"{self.distance}: let both be the same."
                 )
         unit_length = self.embedding_size if self.encoder == "default" else None
-        for margin in margins_of(self.loss):
-            distances.get(self.distance).check_margin(margin, unit_length)
+        check_margins(self.loss, distances.get(self.distance), unit_length)
 
 
 def settings_for(

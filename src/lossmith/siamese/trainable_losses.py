@@ -248,9 +248,29 @@ def has_state(loss: Any) -> bool:
 
 def margins_of(loss: Any) -> list[float]:
     """The margins in distance of a loss, and of those that it is made of."""
-    parts = (each for each in _with_parts(loss) if not _is_of_similarities(each))
-    margins = (getattr(each, "margin", None) for each in parts)
-    return [margin for margin in margins if isinstance(margin, int | float)]
+    return [margin for _, margin in _named_margins(loss)]
+
+
+def check_margins(loss: Any, distance: Distance, unit_length: int | None) -> None:
+    """Refuse a loss, or one that it is made of, with a margin that a distance can never reach.
+
+    Args:
+        loss: A loss.
+        distance: By which the network compares.
+        unit_length: The number of dimensions if the embeddings have length 1, else `None`.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name, margin in _named_margins(loss):
+        distance.check_margin(margin, unit_length, name)
+
+
+def _named_margins(loss: Any) -> Iterator[tuple[str, float]]:
+    for each in _with_parts(loss):
+        margin = None if _is_of_similarities(each) else getattr(each, "margin", None)
+        if isinstance(margin, int | float):
+            yield getattr(each, "name", ""), margin
 
 
 def _with_parts(loss: Any) -> Iterator[Any]:
