@@ -38,7 +38,7 @@ RUN_BLOCKS = """
 """
 
 
-PAGES = ["README.md", "docs/hyperparameters.md", "docs/sweeping.md"]
+PAGES = ["README.md", "docs/allpairs.md", "docs/hyperparameters.md", "docs/sweeping.md"]
 
 
 @pytest.mark.backend_free
