@@ -33,8 +33,8 @@ DataArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="mnist5k, fashion-mnist, a folder with a sub-folder per class, or an .npz file with "
-        "the arrays x and y.",
+        help="mnist5k, fashion-mnist (Debian's package dataset-fashion-mnist, else downloaded by "
+        "Keras), a folder with a sub-folder per class, or an .npz file with the arrays x and y.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from lossmith.allpairs import TwoEncoderLoss
 from lossmith.core import registry
 from lossmith.core.hyperparameters import REQUIRED, Hyperparameter, to_config
 from lossmith_cli.messages import out
@@ -22,7 +23,7 @@ def show_losses(as_json: bool) -> None:
     table.add_column("Loss, hyperparameter = default", no_wrap=True)
     table.add_column("compares, range", overflow="fold")
     for name, cls in catalogue.items():
-        table.add_row(name, _TARGETS[cls.targets])
+        table.add_row(name, _compared(cls))
         declared: list[Hyperparameter] = list(cls.declared.values())
         for hyperparameter in declared:
             table.add_row(*_cells(hyperparameter))
@@ -36,6 +37,10 @@ def _name(cls: Any) -> str:
     return str(cls.__name__ if needs_argument else cls.default_name)
 
 
+def _compared(cls: Any) -> str:
+    return "two views" if issubclass(cls, TwoEncoderLoss) else _TARGETS[cls.targets]
+
+
 def _cells(hyperparameter: Hyperparameter) -> tuple[str, str]:
     default = "" if hyperparameter.default is REQUIRED else f" = {hyperparameter.default}"
     return f"  {hyperparameter.name}{default}", hyperparameter.describe()
@@ -45,6 +50,7 @@ def _described(cls: Any) -> dict[str, Any]:
     return {
         "summary": inspect.getdoc(cls).partition("\n")[0],  # type: ignore[union-attr]
         "targets": cls.targets,
+        "compares": _compared(cls),
         "batchwise": cls.batchwise,
         "hyperparameters": {name: _entry(each) for name, each in cls.declared.items()},
     }

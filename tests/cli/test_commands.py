@@ -310,6 +310,9 @@ def test_list_shows_every_loss_with_its_hyperparameters(
     listed = lossmith_json("list")
     assert all(name in shown for name in listed)
     assert listed["huber"]["targets"] == "value"
+    assert listed["huber"]["compares"] == "values"
+    two_views = {name for name, each in listed.items() if each["compares"] == "two views"}
+    assert two_views == {"clip", "siglip", "n_pair"}
     threshold = listed["huber"]["hyperparameters"]["threshold"]
     assert threshold == {"range": "a finite number > 0", "default": 1.0}
     assert {"contrastive", "supervised_contrastive"} <= listed.keys()
