@@ -6,6 +6,7 @@ the quartiles of the per-round ratios say how far two cases can be told apart.
 """
 
 import ctypes
+import gc
 import os
 import platform
 import shutil
@@ -110,6 +111,27 @@ def memory_limits(n: int) -> dict[str, Case]:
         pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (out, a, b)]
         limits["triad"] = lambda: triad(*pointers, ctypes.c_long(n))
     return limits
+
+
+def memory_taken(case: Case) -> float:
+    """MiB by which memory rises while a case runs that has run before; on Linux.
+
+    What the process keeps from earlier runs is given back first, to be counted if it is taken
+    again.
+    """
+    for _ in range(3):
+        case()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _resident("VmRSS")
+    case()
+    return _resident("VmHWM") - before
+
+
+def _resident(which: str) -> float:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition(f"{which}:")[2].split()[0]) / 2**10
 
 
 def _aligned(n: int) -> np.ndarray:

@@ -6,14 +6,13 @@
 
 Value and gradient in the embeddings, 128 features, 8 items of each class; "triplet, all" has 10
 classes, and in "contrastive, collapsed" all pairs are near. Each backend runs in a process of its
-own, and each peak of memory in another one. Values are compared before anything is timed.
+own, and the memory of each in another one. Values are compared before anything is timed.
 """
 
 import argparse
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
-from _measure import Effort, clock_for, environment, markdown, measure, pin_to
+from _measure import Effort, clock_for, environment, markdown, measure, memory_taken, pin_to
 from _pair_plot import plot
 
 BACKENDS = ("jax", "tensorflow", "torch")
@@ -43,15 +42,13 @@ MODES = {
 }
 PEERS = ("PML", "ST")
 OTHERS = ("dense", *PEERS)
-NO_PAIRS = "no pairs"
-SMALL = 4096
-"""A batch that is visited in the same way as larger ones."""
+FEATURES = 128
 
 
 def main() -> None:
     options = _options()
-    if options.peak:
-        print(_peak(*options.peak))
+    if options.memory_of:
+        print(_memory_of(*options.memory_of))
     elif options.worker:
         _run_here(options, Path(options.json))
     else:
@@ -74,13 +71,19 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--cores", type=int, default=2, help="1: CPU time; more: wall time")
-    parser.add_argument("--no-memory", action="store_true", help="no peaks of memory")
+    parser.add_argument("--no-memory", action="store_true", help="no memory")
     parser.add_argument("--json", default=None, help="where to write every round of every case")
-    parser.add_argument("--memory", nargs="+", type=int, default=[16384], help="batches of peaks")
+    parser.add_argument(
+        "--memory",
+        nargs="+",
+        type=int,
+        default=[16384],
+        help="the batches of which the memory is measured",
+    )
     parser.add_argument("--read", nargs="+", help="files of earlier runs, instead of measuring")
     parser.add_argument("--docs", default=None, help="a folder for the table and the plot")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -127,38 +130,24 @@ def _memory(backend: str, group: dict[str, Any]) -> dict[str, float]:
 
 
 def _taken(backend: str, loss: str, case: str, batch: int) -> float:
-    """What XLA sets aside; elsewhere what grows with the batch of the peak of a process.
-
-    XLA compiles in more memory than it runs in, so that a peak does not tell. Growth is that beside
-    a loss of no pairs, from a batch that is visited as larger ones are, on a straight line.
-    """
+    """What XLA sets aside, as it compiles in more memory than it runs in; else a step's rise."""
     if case.startswith(("jit", "function, XLA")):
         return _set_aside(backend, loss, case, batch)
-
-    def growth(loss: str) -> float:
-        large, small = (
-            float(_call(backend, ["--peak", loss, case, str(each)])) for each in (batch, SMALL)
-        )
-        return (large - small) * batch / (batch - SMALL)
-
-    return growth(loss) - growth(NO_PAIRS)
+    taken = float(_call(backend, ["--memory-of", loss, case, str(batch)]))
+    return taken - 4 * FEATURES * batch / 2**20
 
 
 def _set_aside(backend: str, loss: str, case: str, batch: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         flags = f"--xla_dump_to={folder} --xla_dump_hlo_as_text"
-        _call(backend, ["--peak", loss, case, str(batch)], XLA_FLAGS=flags)
+        _call(backend, ["--memory-of", loss, case, str(batch)], XLA_FLAGS=flags)
         plans = [path.read_text() for path in Path(folder).glob("*buffer-assignment.txt")]
     sizes = [int(size) for plan in plans for size in re.findall(r"size (\d+), preallocated-", plan)]
     return max(sizes) / 2**20
 
 
-def _peak(loss: str, case: str, batch: str) -> float:
-    step = _cases(loss, int(batch))[case]
-    for _ in range(3):
-        step()
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+def _memory_of(loss: str, case: str, batch: str) -> float:
+    return memory_taken(_cases(loss, int(batch))[case])
 
 
 def _run_here(options: argparse.Namespace, out: Path) -> None:
@@ -184,9 +173,9 @@ def _run_here(options: argparse.Namespace, out: Path) -> None:
 
 def _batch(name: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(0)
-    embeddings = generator.normal(size=(size, 128)).astype("float32")
+    embeddings = generator.normal(size=(size, FEATURES)).astype("float32")
     if name.endswith("collapsed"):
-        embeddings = 1e-3 * embeddings + generator.normal(size=128).astype("float32")
+        embeddings = 1e-3 * embeddings + generator.normal(size=FEATURES).astype("float32")
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     ids = generator.integers(0, 10, size) if name == "triplet, all" else np.arange(size) // 8
     return ids, embeddings
