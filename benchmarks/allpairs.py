@@ -139,7 +139,8 @@ def _taken(backend: str, loss: str, case: str, batch: int) -> float:
 
 def _set_aside(backend: str, loss: str, case: str, batch: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        flags = f"--xla_dump_to={folder} --xla_dump_hlo_as_text"
+        flags = os.environ.get("XLA_FLAGS", "")
+        flags += f" --xla_dump_to={folder} --xla_dump_hlo_as_text"
         _call(backend, ["--memory-of", loss, case, str(batch)], XLA_FLAGS=flags)
         plans = [path.read_text() for path in Path(folder).glob("*buffer-assignment.txt")]
     sizes = [int(size) for plan in plans for size in re.findall(r"size (\d+), preallocated-", plan)]

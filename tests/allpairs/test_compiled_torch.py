@@ -80,6 +80,8 @@ def test_a_step_compiled_before_a_fork_runs_after_it(backend, fresh_process):
         ls.losses.all_pairs_contrastive,
         ls.losses.all_pairs_contrastive(average="active"),
         ls.losses.supervised_contrastive,
+        ls.losses.lifted_structure,
+        ls.losses.circle,
     ],
     ids=repr,
 )

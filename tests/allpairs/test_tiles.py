@@ -229,3 +229,13 @@ def test_references_of_several_labels_of_which_only_some_count():
     value = float(loss.against(labels, rows, references, labels, reference_weight=weights))
     expected = float(loss.against(labels, rows, references[kept], labels[kept]))
     assert value == pytest.approx(expected, rel=1e-5)
+
+
+def test_hardest_triplets_of_what_is_no_number_have_no_gradient_anywhere():
+    embeddings = np.random.default_rng(0).normal(size=(1030, 4)).astype("float32")
+    embeddings[3, 1] = 1e20
+    ids = ops.convert_to_tensor(np.arange(1030) % 300)
+    loss = ls.losses.triplet(mining="hardest")
+    value, gradient = value_and_gradient(lambda p: loss(ids, p), embeddings)
+    assert np.isnan(value)
+    assert np.all(np.isnan(gradient))

@@ -93,7 +93,8 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
                 f"{cls.__name__}: a loss over all pairs has no gradient in its hyperparameters: "
                 "schedule or sweep them, and remove `learnable`."
             )
-        checks.check_measure(cls.__name__, vars(cls).get("measure"))
+        if isinstance(measure := vars(cls).get("measure"), str):
+            checks.check_measure(cls.__name__, measure)
         super().__init_subclass__(package, **kwargs)
         cls._forget_what_is_derived_from_what_it_replaces()
         if anchors := vars(cls).get("anchors"):
@@ -125,6 +126,11 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
             return ops.sum(weights * values), ops.sum(weights * counts)
 
         return engine.driver.value_and_slope(sums, block)
+
+    @property
+    def has_slope(self) -> bool:
+        """Whether the slope is derived by hand, and not the backend's derivative."""
+        return type(self).slope is not AllPairsLoss.slope
 
     def sums(self) -> Sums | None:
         """The loss as sums over partners, by which large batches are computed; `None` without."""

@@ -15,13 +15,13 @@ _SHOWN = 5
 
 
 def check_measure(owner: str, measure: Any) -> None:
-    """Refuse a name of no measure; what is no name computes one, as a property does.
+    """Refuse what is no measure.
 
     Raises:
         ValueError: naming those that there are.
     """
     known = get_args(measures.Name)
-    if isinstance(measure, str) and measure not in known:
+    if measure not in known:
         names = ", ".join(map(repr, known))
         raise ValueError(f"{owner}: `measure` must be one of {names}; got {measure!r}.")
 
@@ -37,7 +37,7 @@ def check_weights(loss: str, weights: Any) -> None:
     seen = np.asarray(ops.convert_to_numpy(weights))
     if np.any(seen < 0):
         raise ValueError(
-            f"{loss}: weights must be 0 or more; got {seen.min():g} in weights of "
+            f"{loss}: weights must be 0 or more; got {seen[seen < 0].min():g} in weights of "
             f"{_told(weights)}. An item of weight w counts w times as an anchor and as a partner; "
             "weight 0 takes it out."
         )
@@ -105,9 +105,10 @@ def checked_anchors(anchors: Callable[..., Any]) -> Callable[..., Any]:
     def checked(self: Any, block: Any, row: Any) -> Any:
         found = anchors(self, block, row)
         wanted = shapes.shape_of(block)[:1]
-        is_pair = isinstance(found, tuple | list) and len(found) == 2
-        if is_pair and all(shapes.may_equal(_shape(each), wanted) for each in found):
-            return found
+        if isinstance(found, tuple | list) and len(found) == 2:
+            values, counts = map(_shape, found)
+            if shapes.may_equal(values, wanted) and shapes.may_equal(counts or wanted, wanted):
+                return found
         raise ValueError(
             f"{type(self).__name__}: `anchors` must return two tensors (anchors,): values and "
             f"counts, here of shape {wanted} each; got {_told(found)}. Reduce over the partners, "

@@ -86,7 +86,7 @@ class Visits:
             every = near.All(rows.exact[:, :, None] - columns.exact[:, None, :])
             distances = measures.exact(loss.measure, every.differences)
             return use(loss, _itself, distances, every, block, given, *options)
-        compute = driver.compiled(plainly, loss, block.size())
+        compute = _compiled(plainly, loss, block.size())
         some, found = compute(use, loss, block.anywhere(), given, *options)
         if some is None:
             return found
@@ -98,6 +98,11 @@ class Visits:
             return _carefully(use, loss, again, given, *options)
 
         return driver.switch(some, [lambda found: found, carefully], found)
+
+
+def _compiled(function: Callable[..., Any], loss: Any, size: Any) -> Callable[..., Any]:
+    """The function compiled, where a backend does that, unless it takes a derivative."""
+    return driver.compiled(function, loss, size) if loss.has_slope else function
 
 
 def product_of(block: Block) -> Any:
@@ -272,7 +277,7 @@ def _pulled(
     loss: Any, measure: Any, product: Any, close: Any, block: Block, given: Any, both: bool
 ) -> tuple[Any, ...]:
     """What `_weighted` gives, and what the gradients of rows and columns are made of."""
-    compute = driver.compiled(_pull, loss, block.size())
+    compute = _compiled(_pull, loss, block.size())
     value, count, pull = compute(loss, measure, product, block.anywhere(), given)
     return value, count, *_push(block, pull, close, both)
 
@@ -310,7 +315,7 @@ def _value_and_gradients(visits: Visits) -> tuple[Any, tuple[Any, ...]]:
 
 def _value_and_gradient_of_one_tile(loss: Any, pairs: Pairs) -> tuple[Any, tuple[Any, ...]]:
     count = ops.shape(pairs.rows.vectors)[0]
-    plainly = driver.compiled(_tile, loss, (count, count))
+    plainly = _compiled(_tile, loss, (count, count))
     some, found = plainly(_unless_it_is_not_a_number, loss, pairs)
     if some is not None:
         branches = [lambda found: found, lambda _: _tile(_with_care, loss, pairs)[1]]

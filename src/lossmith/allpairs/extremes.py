@@ -51,7 +51,8 @@ def of_hardest_triplets(
         return value, *gradients
 
     value, *gradients = driver.switch(some, [lambda found: found, all_pairs], found)
-    return value, tuple(gradients)
+    # Comparisons lose what is not a number: what they choose has a gradient.
+    return value, tuple(ops.where(ops.isnan(value), np.nan, each) for each in gradients)
 
 
 def _of_chosen(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, ...]]:
@@ -67,7 +68,6 @@ def _of_chosen(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any,
     some = ops.any(ops.logical_and(exist, ops.logical_or(*near)))
     counts = ops.cast(exist, norms.dtype)
     counts = counts if weights is None else weights * counts
-    # Comparisons lose what is not a number.
     counts = ops.where(ops.isfinite(ops.sum(norms)), counts, np.nan)
     found = _triplets(loss, pairs.rows.vectors, positive.index, negative.index, counts, gradient)
     return ops.cast(some, "int32"), found

@@ -61,7 +61,7 @@ def compute(loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: An
     mask = _joint_mask(backend.mask_of(y_pred), mask)
     node = loss._as_one_node
     if node is not None and backend.compiler_looks_into(y_true, y_pred, sample_weight, mask):
-        return node(y_true, y_pred, sample_weight, mask, how)
+        return node(loss._told_apart_by, y_true, y_pred, sample_weight, mask, how)
     return _evaluate(loss, y_true, y_pred, sample_weight, mask, how)
 
 
@@ -75,10 +75,19 @@ def as_one_node(loss: "Loss") -> Callable[..., Any] | None:
     if not (plain and registry.registered_name(type(loss)).startswith("lossmith>")):
         return None
 
-    def node(y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str) -> Any:
+    def node(_: str, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str) -> Any:
         return _evaluate(loss, y_true, y_pred, sample_weight, mask, how)
 
     return backend.opaque(node)
+
+
+def told_apart_by(loss: "Loss") -> str:
+    """What is not the same for two losses that differ.
+
+    `torch.compile` tells functions apart by their code, which all nodes have in common, and words
+    by what they say.
+    """
+    return repr((type(loss), loss.name, loss.dtype, dict(loss.hyperparameters)))
 
 
 def _evaluate(

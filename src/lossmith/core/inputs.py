@@ -130,8 +130,9 @@ def check_ids(loss: "Loss", ids: np.ndarray) -> None:
     Raises:
         ValueError: if they do not fit its integers.
     """
-    held = ops.convert_to_tensor(np.zeros(0, ids.dtype)).dtype
-    _check_ids_fit(loss, ids, keras.backend.standardize_dtype(held))
+    if ids.dtype.kind in "iu":
+        held = ops.convert_to_tensor(np.zeros(0, ids.dtype)).dtype
+        _check_ids_fit(loss, ids, keras.backend.standardize_dtype(held))
 
 
 def _check_ids_fit(loss: "Loss", ids: np.ndarray, dtype: str) -> None:
