@@ -97,8 +97,6 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
             checks.check_measure(cls.__name__, measure)
         super().__init_subclass__(package, **kwargs)
         cls._forget_what_is_derived_from_what_it_replaces()
-        if anchors := vars(cls).get("anchors"):
-            cls.anchors = checks.checked_anchors(anchors)  # type: ignore[method-assign]
 
     @classmethod
     def _forget_what_is_derived_from_what_it_replaces(cls) -> None:
@@ -118,11 +116,15 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         """
         raise NotImplementedError(f"{type(self).__name__} defines no anchors(self, block, row).")
 
+    def costs(self, block: Any, row: Row) -> tuple[Any, Any]:
+        """What `anchors` returns, looked at."""
+        return checks.checked_costs(type(self).__name__, self.anchors(block, row), block)
+
     def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
         """The weighted sums of values and of counts, and the slope of the first `block.shape`."""
 
         def sums(block: Any) -> tuple[Any, Any]:
-            values, counts = self.anchors(block, row)
+            values, counts = self.costs(block, row)
             return ops.sum(weights * values), ops.sum(weights * counts)
 
         return engine.driver.value_and_slope(sums, block)

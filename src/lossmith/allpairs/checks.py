@@ -1,7 +1,5 @@
 """What a loss over all pairs refuses, with what was expected, what came and what to do."""
 
-import functools
-from collections.abc import Callable
 from typing import Any, get_args
 
 import numpy as np
@@ -95,27 +93,24 @@ def _labels(kind: shapes.Shape) -> str:
     return f"{kind[0]} labels" if kind else "class ids"
 
 
-def checked_anchors(anchors: Callable[..., Any]) -> Callable[..., Any]:
-    """The formula of an anchor, which has to return values and counts, `(anchors,)` each.
+def checked_costs(owner: str, found: Any, block: Any) -> tuple[Any, Any]:
+    """What the formula of an anchor returned, if it is values and counts, `(anchors,)` each.
 
     Only shapes are looked at, which takes no time in a compiled step.
+
+    Raises:
+        ValueError: saying what came.
     """
-
-    @functools.wraps(anchors)
-    def checked(self: Any, block: Any, row: Any) -> Any:
-        found = anchors(self, block, row)
-        wanted = shapes.shape_of(block)[:1]
-        if isinstance(found, tuple | list) and len(found) == 2:
-            values, counts = map(_shape, found)
-            if shapes.may_equal(values, wanted) and shapes.may_equal(counts or wanted, wanted):
-                return found
-        raise ValueError(
-            f"{type(self).__name__}: `anchors` must return two tensors (anchors,): values and "
-            f"counts, here of shape {wanted} each; got {_told(found)}. Reduce over the partners, "
-            "axis 1: row.positives.sum(block), row.positives.count()."
-        )
-
-    return checked
+    wanted = shapes.shape_of(block)[:1]
+    if isinstance(found, tuple | list) and len(found) == 2:
+        values, counts = map(_shape, found)
+        if shapes.may_equal(values, wanted) and shapes.may_equal(counts or wanted, wanted):
+            return found[0], found[1]
+    raise ValueError(
+        f"{owner}: `anchors` must return two tensors (anchors,): values and "
+        f"counts, here of shape {wanted} each; got {_told(found)}. Reduce over the partners, "
+        "axis 1: row.positives.sum(block), row.positives.count()."
+    )
 
 
 def _shape(given: Any) -> shapes.Shape:

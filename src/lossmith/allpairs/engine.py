@@ -269,7 +269,7 @@ def _weighted(
     loss: Any, measure: Any, product: Any, _: Any, block: Block, given: Any
 ) -> tuple[Any, Any]:
     """The sum of the values of a block's anchors, and what it is to be divided by."""
-    values, counts = loss.anchors(measure(loss.measure, product), row_of(block, given))
+    values, counts = loss.costs(measure(loss.measure, product), row_of(block, given))
     return ops.sum(block.anchors() * values), ops.sum(block.anchors() * counts)
 
 

@@ -59,8 +59,7 @@ if TYPE_CHECKING:
         _hyperparameters: Mapping[str, Any]
         _operands: Mapping[str, Any]
         _requested_dtype: str | None
-        _as_one_node: Callable[..., Any] | None
-        _told_apart_by: str
+        _as_one_node: evaluation.Node | None
 
         def __init__(self, name: str, reduction: str, dtype: Any) -> None: ...
 
@@ -201,10 +200,8 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
         self.__dict__["reduction"] = reduction.canonical(self.name, self.reduction)
         self.__post_init__()
         declaration.refuse_variables(self)
-        node = evaluation.as_one_node(self)
-        if node is not None:
-            self.__dict__["_told_apart_by"] = evaluation.told_apart_by(self)
-        self.__dict__.update(_arrays=tracing.arrays_of(self), _as_one_node=node, _sealed=True)
+        found = {"_arrays": tracing.arrays_of(self), "_as_one_node": evaluation.as_one_node(self)}
+        self.__dict__.update(found, _sealed=True)
 
     def _initialise_classic(self, settings: dict[str, Any]) -> None:
         accepted = accepted_settings(self._signature, settings)

@@ -61,11 +61,22 @@ def compute(loss: "Loss", y_true: Any, y_pred: Any, sample_weight: Any, mask: An
     mask = _joint_mask(backend.mask_of(y_pred), mask)
     node = loss._as_one_node
     if node is not None and backend.compiler_looks_into(y_true, y_pred, sample_weight, mask):
-        return node(loss._told_apart_by, y_true, y_pred, sample_weight, mask, how)
+        return node.evaluate(node.told_apart_by, y_true, y_pred, sample_weight, mask, how)
     return _evaluate(loss, y_true, y_pred, sample_weight, mask, how)
 
 
-def as_one_node(loss: "Loss") -> Callable[..., Any] | None:
+class Node(NamedTuple):
+    """The evaluation of a loss that `torch.compile` does not look into.
+
+    It tells functions apart by their code, which all nodes have in common, and words by what they
+    say: one that is not the same for two losses that differ is the first argument.
+    """
+
+    evaluate: Callable[..., Any]
+    told_apart_by: str
+
+
+def as_one_node(loss: "Loss") -> Node | None:
     """The evaluation of a loss that `torch.compile` need not look into, `None` if it has to.
 
     Lossmith's own formulas depend on nothing but tensors and numbers that never change. Of a
@@ -78,16 +89,8 @@ def as_one_node(loss: "Loss") -> Callable[..., Any] | None:
     def node(_: str, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any, how: str) -> Any:
         return _evaluate(loss, y_true, y_pred, sample_weight, mask, how)
 
-    return backend.opaque(node)
-
-
-def told_apart_by(loss: "Loss") -> str:
-    """What is not the same for two losses that differ.
-
-    `torch.compile` tells functions apart by their code, which all nodes have in common, and words
-    by what they say.
-    """
-    return repr((type(loss), loss.name, loss.dtype, dict(loss.hyperparameters)))
+    told_apart_by = repr((type(loss), loss.name, loss.dtype, dict(loss.hyperparameters)))
+    return Node(backend.opaque(node), told_apart_by)
 
 
 def _evaluate(
