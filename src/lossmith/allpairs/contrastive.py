@@ -19,6 +19,7 @@ from lossmith.core.tracing import is_traced
 ops = keras.ops
 _LEAST = 1e-37
 """The square of a distance below which vectors that differ cannot be told from equal ones."""
+_MOST = 1e37
 
 
 class AllPairsContrastive(AllPairsLoss):
@@ -99,7 +100,7 @@ class AllPairsContrastive(AllPairsLoss):
     def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
         """The weighted sums of values and of counts, and the slope of the first."""
         scale = [row.given[kind] * weights[:, None] for kind in (0, 1)]
-        costs = self._costs(*self._hinges(block))
+        costs = self._costs(*self._hinges(block, _root))
         value = ops.sum(row.weighed(row.select(scale[0] * costs[0], scale[1] * costs[1])))
         attraction, repulsion = self._steepness(block)
         slope = row.select(scale[0] * attraction, -scale[1] * repulsion)
@@ -109,8 +110,7 @@ class AllPairsContrastive(AllPairsLoss):
         """How fast the cost of a positive rises with the block, and that of a negative falls."""
         if self.distance != "euclidean":
             return self._steepness_in_distance(*self._hinges(block))
-        # Not divided by the distance of the hinges: a compiler would have to keep that for both.
-        inverse = ops.rsqrt(ops.maximum(block, _LEAST))
+        inverse = _inverse_root(block)
         if not self.squared:
             pull, push = self._steepness_in_distance(*self._hinges(block))
             return 0.5 * pull * inverse, 0.5 * push * inverse
@@ -139,6 +139,15 @@ class AllPairsContrastive(AllPairsLoss):
     def _count_active(self, measured: Any, row: Row) -> tuple[Any, Any]:
         pull, push = self._hinges(measured())
         return row.positives.sum(_active(pull)), row.negatives.sum(_active(push))
+
+
+def _inverse_root(squared: Any) -> Any:
+    return ops.rsqrt(ops.clip(squared, _LEAST, _MOST))
+
+
+def _root(squared: Any) -> Any:
+    """The root by its inverse, which the slope takes too: they are computed once."""
+    return squared * _inverse_root(squared)
 
 
 def _active(hinged: Any) -> Any:
