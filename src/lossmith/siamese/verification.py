@@ -134,12 +134,17 @@ class VerificationScores:
         self._widen(self._exponent_for(batch.largest))
         scale = batch.distances.dtype.type(2.0**-self._exponent)
         counts = self._counts.reshape(-1)
+        # Half as wide, the counts of a large batch stay in the cache.
+        is_large = len(counts) <= len(batch.labels) < 2**31
+        tally = np.zeros(len(counts), dtype=np.int32) if is_large else counts
         index = np.dtype(np.int32 if 2 * self.bins < 2**31 else np.intp)
         for start in range(0, len(batch.labels), self._CHUNK):
             chunk = slice(start, start + self._CHUNK)
             slot = (batch.distances[chunk] * scale).astype(index)
             slot += batch.labels[chunk].astype(index, copy=False) * index.type(self.bins)
-            np.add.at(counts, slot.astype(np.intp), 1)
+            np.add.at(tally, slot.astype(np.intp), tally.dtype.type(1))
+        if is_large:
+            counts += tally
 
     def merge(self, other: "VerificationScores") -> None:
         """Adds the counts of `other`, such as those of another process, which stays as it is.
