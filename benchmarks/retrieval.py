@@ -4,8 +4,9 @@
                                    [--json FILE]
 
 Retrieval: queries against a gallery of 50,000 embeddings of 128 numbers, float32, once with few
-items in a class and once with many. The bare product makes the same scores in the same blocks and
-keeps none; scikit-learn finds the ten nearest by brute force, from which recall@10 would follow.
+items in a class and once with many. The bare product makes the same scores, a block of 64 MiB at
+a time, and keeps none; scikit-learn finds the ten nearest by brute force, from which recall@10
+would follow.
 ROC: ten million pairs, scikit-learn's `roc_curve` and `auc` on arrays in memory against
 `VerificationScores`, which takes them batch by batch. Peak memory comes from a process per case.
 """
@@ -23,6 +24,7 @@ from _measure import Case, Effort, best, clock_for, environment, markdown, measu
 
 GALLERY, DIMENSIONS, NEIGHBOURS = 50_000, 128, 10
 CLASS_SIZES = (10, 5_000)
+AT_ONCE = 2**24 // GALLERY
 PAIRS, BATCH = 10_000_000, 2**20
 PACKAGES = ("numpy", "scikit-learn")
 SEED = 0
@@ -41,17 +43,16 @@ def retrieval_cases(queries: int, class_size: int) -> dict[str, Case]:
     """The same neighbours three times: figures, product and scikit-learn."""
     from sklearn.neighbors import NearestNeighbors
 
-    from lossmith.siamese import _ranking, retrieval_report
+    from lossmith.siamese import retrieval_report
 
     asked, labels = embedded(queries, class_size, SEED + 1)
     gallery, gallery_labels = embedded(GALLERY, class_size, SEED + 2)
-    at_once = _ranking._BLOCK // GALLERY
-    block = np.empty((at_once, GALLERY), dtype=np.float32)
+    block = np.empty((AT_ONCE, GALLERY), dtype=np.float32)
     search = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(gallery)
 
     def product() -> None:
-        for start in range(0, queries, at_once):
-            rows = asked[start : start + at_once]
+        for start in range(0, queries, AT_ONCE):
+            rows = asked[start : start + AT_ONCE]
             np.matmul(rows, gallery.T, out=block[: len(rows)])
 
     def figures() -> object:

@@ -6,14 +6,16 @@ parted, the R nearest from the rest; what is then sorted are R integers.
 """
 
 import os
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import cycle, pairwise
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from lossmith import distances
 
@@ -21,8 +23,8 @@ FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
 _BLOCK = 2**24
-"""Scores in each of two blocks, per query one for each item of the gallery."""
-_PART = 2**21
+"""Scores that a thread makes at a time, per query one for each item of the gallery."""
+_PART = 2**22
 """Scores that a thread works on at a time: what is kept of them stays in its cache."""
 _TILE = 2**14
 """Scores that stay in the cache while the axes of their vectors are gone through."""
@@ -203,25 +205,30 @@ def rank(
 def _for_each_part(
     scores: Scores, queries: IntArray, gallery: int, work: Callable[[IntArray, FloatArray], None]
 ) -> None:
-    """Has the scores of some queries at a time worked on by as many threads as there are cores.
+    """Has the scores of some queries at a time made and worked on, by a thread for each core.
 
-    They work on one block while the product writes the other: after a product the threads of a
-    BLAS go on waiting for another, at full load, and would be in their way.
+    A thread makes its product alone: those of a BLAS go on waiting for another product at full
+    load, and would be in the way of what is done with the scores.
     """
-    at_once, rows = max(1, _BLOCK // gallery), max(1, _PART // gallery)
-    blocks = np.empty((2, min(len(queries), at_once), gallery), dtype=scores.dtype)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(cores) as pool:
-        under_way: Iterable[None] = ()
-        for start, memory in zip(range(0, len(queries), at_once), cycle(blocks), strict=False):
-            numbers = queries[start : start + at_once]
-            block = memory[: len(numbers)]
-            scores.write(numbers, block)
-            list(under_way)
-            parts = [slice(row, row + rows) for row in range(0, len(numbers), rows)]
-            some = [numbers[each] for each in parts]
-            under_way = pool.map(work, some, [block[each] for each in parts])
-        list(under_way)
+    share = -(-len(queries) // (cores or 1))
+    at_once, rows = max(1, min(_BLOCK // gallery, share)), max(1, _PART // gallery)
+    own = threading.local()
+
+    def make_room() -> None:
+        own.block = np.empty((at_once, gallery), dtype=scores.dtype)
+
+    def visit(start: int) -> None:
+        some = queries[start : start + at_once]
+        block = own.block[: len(some)]
+        scores.write(some, block)
+        for row in range(0, len(some), rows):
+            work(some[row : row + rows], block[row : row + rows])
+
+    alone = threadpool_limits(1, user_api="blas")
+    with alone, ThreadPoolExecutor(cores, initializer=make_room) as pool:
+        for _ in pool.map(visit, range(0, len(queries), at_once)):
+            pass
 
 
 def _taken_out(block: FloatArray, begins: IntArray, ends: IntArray) -> FloatArray:
