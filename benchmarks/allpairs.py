@@ -133,7 +133,9 @@ def _taken(backend: str, loss: str, case: str, batch: int) -> float:
     """What XLA sets aside, as it compiles in more memory than it runs in; else a step's rise."""
     if case.startswith(("jit", "function, XLA")):
         return _set_aside(backend, loss, case, batch)
-    taken = float(_call(backend, ["--memory-of", loss, case, str(batch)]))
+    # Arrays that are freed are given back at once, and not kept for later by malloc.
+    given_back = {"MALLOC_MMAP_THRESHOLD_": str(2**16)}
+    taken = float(_call(backend, ["--memory-of", loss, case, str(batch)], **given_back))
     return taken - 4 * FEATURES * batch / 2**20
 
 

@@ -237,7 +237,7 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         if multiple:
             checks.check_labels(self.name, labels)
             labels = ops.cast(labels, vectors.dtype)
-        return Side(measures.prepared(self.measure, vectors), labels, weights)
+        return Side(measures.prepared(engine.driver, self.measure, vectors), labels, weights)
 
     def two_sides(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Side, Side]:
         """The first and the second views of all items."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from lossmith.core.backend import keras
-from lossmith.core.numerics import directions
 
 ops = keras.ops
 Name = Literal["dot", "cosine_similarity", "euclidean", "squared_euclidean", "cosine"]
@@ -62,11 +61,11 @@ def is_distance(measure: Name) -> bool:
     return measure not in _PRODUCTS
 
 
-def prepared(measure: Name, vectors: Any) -> Any:
+def prepared(driver: Any, measure: Name, vectors: Any) -> Any:
     """The vectors that are compared in the place of embeddings; differentiable."""
     if measure not in ("cosine_similarity", "cosine"):
         return vectors
-    unit, exists = directions(vectors)
+    unit, exists = driver.directions(vectors)
     if measure == "cosine_similarity":
         return unit
     # 1 - cos is half the squared distance of unit vectors; one more coordinate puts a zero vector

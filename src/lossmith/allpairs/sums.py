@@ -99,8 +99,7 @@ def _of_tiles(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, 
     stages, slopes = _plan(parts, pairs)
     ordered = any(each.near_diagonal for each in (*stages, *slopes))
     order = ops.argsort(pairs.rows.labels) if ordered else None
-    rows = pairs.rows if order is None else _reordered(pairs.rows, order)
-    tiles = engine.tiles_of(loss, Pairs(rows))
+    tiles = engine.tiles_of(loss, pairs if order is None else _reordered(pairs, order))
     everywhere = _Where(tiles, None)
     near_diagonal = _near_diagonal(tiles) if ordered else everywhere
     sums: tuple[Any, ...] = ()
@@ -114,10 +113,11 @@ def _of_tiles(loss: Any, pairs: Pairs, gradient: bool) -> tuple[Any, tuple[Any, 
     value = engine.finished(value, count, loss)
     if not gradient:
         return value, ()
-    total: Any = 0.0
+    total = None
     for look in slopes:
         where = near_diagonal if look.near_diagonal else everywhere
-        total = total + _gradient(loss, tiles, where, look.parts, factors)
+        found = _gradient(loss, tiles, where, look.parts, factors)
+        total = found if total is None else total + found
     total = engine.finished_gradient(ops.transpose(total), count, loss)
     return value, (total if order is None else ops.take(total, ops.argsort(order), axis=0),)
 
@@ -162,8 +162,9 @@ def _looks(parts: list[tuple[bool, bool]], by_class: bool, large: bool) -> list[
     return looks
 
 
-def _reordered(items: Side, order: Any) -> Side:
-    return Side(*(None if each is None else ops.take(each, order, axis=0) for each in items))
+def _reordered(pairs: Pairs, order: Any) -> Pairs:
+    items = (None if each is None else ops.take(each, order, axis=0) for each in pairs.rows)
+    return Pairs(Side(*items))
 
 
 class _Where(NamedTuple):

@@ -10,6 +10,7 @@ from jax import numpy as jnp
 from lossmith.allpairs.drivers import NO_SECOND_DERIVATIVES
 from lossmith.allpairs.search import by_halving
 from lossmith.core import tracing
+from lossmith.core.numerics import directions as directions
 
 _FEW_BOUNDS = 128
 _TOGETHER = 8

@@ -9,6 +9,7 @@ from lossmith.allpairs.drivers.eager import loop as loop
 from lossmith.allpairs.drivers.eager import switch as switch
 from lossmith.allpairs.drivers.eager import take_items as take_items
 from lossmith.allpairs.search import by_halving
+from lossmith.core.numerics import directions as directions
 
 EDGES_OF_POSITIVES = (512, 128)
 """Of tiles of which only those near the diagonal are looked into; they divide the others."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 from lossmith.allpairs.drivers import NO_SECOND_DERIVATIVES
 from lossmith.allpairs.search import by_halving
 from lossmith.core import backend
+from lossmith.core.numerics import directions as directions
 
 EDGES_OF_POSITIVES = (512, 128)
 """Of tiles of which only those near the diagonal are looked into; they divide the others."""

@@ -20,6 +20,7 @@ from lossmith.allpairs.drivers.eager import loop as loop
 from lossmith.allpairs.drivers.eager import switch as switch
 from lossmith.allpairs.drivers.eager import take_items as take_items
 from lossmith.allpairs.pairs import Pairs
+from lossmith.core import numerics
 from lossmith.core.tracing import is_traced
 
 _WORTH_COMPILING = 2**18
@@ -44,6 +45,34 @@ def edge(count: int) -> int:
 def product(a: Any, b: Any) -> Any:
     """The matrix product in the full precision of its operands."""
     return a @ b
+
+
+def directions(vectors: Any) -> tuple[Any, Any]:
+    """The unit vectors over the last axis, and 1 where there is one; compilers need no help."""
+    if torch.compiler.is_compiling() or not vectors.requires_grad or not len(vectors):
+        return numerics.directions(vectors)
+    return _Directions.apply(vectors)
+
+
+class _Directions(torch.autograd.Function):
+    """Unit vectors, with a derivative that keeps nothing but what is there anyway."""
+
+    @staticmethod
+    def forward(vectors: Tensor) -> tuple[Tensor, Tensor]:
+        return numerics.directions(vectors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        unit, exists = output
+        ctx.save_for_backward(*inputs, unit, exists)
+        ctx.mark_non_differentiable(exists)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor, _: Any) -> Tensor:
+        vectors, unit, exists = ctx.saved_tensors
+        length = torch.where(exists > 0, (vectors * unit).sum(dim=-1), 1.0)
+        along = (unit * upstream).sum(dim=-1, keepdim=True)
+        return (upstream - unit * along) / length[..., None]
 
 
 def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
@@ -102,7 +131,7 @@ def scatter_rows(array: Any, indices: Any, rows: Any) -> Any:
 def clear_diagonal(mask: Any, start: Any, offsets: Any) -> Any:
     """A mask `(rows, columns)` of rows from `start` on, false where row and column are one."""
     if torch.compiler.is_compiling():
-        columns = torch.arange(mask.shape[1], device=mask.device)
+        columns = torch.arange(mask.shape[1], dtype=torch.int32, device=mask.device)
         return mask & ((start + offsets)[:, None] != columns[None, :])
     mask.diagonal(start).fill_(False)
     return mask
