@@ -1,6 +1,7 @@
 """What differs between backends in a training loop of one's own, behind one set of names."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -95,15 +96,34 @@ def as_one_program(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled(function) if keras.backend.backend() == "jax" else function
 
 
-def forget_losses() -> None:
-    """Compile all pairs anew where a test has changed the engine's constants; only JAX keeps them.
+@contextlib.contextmanager
+def compiled_apart(name: str) -> Iterator[None]:
+    """Keep the programs of all pairs apart under this name; only JAX keeps any.
 
-    The programs of single operations, which know no constants, stay.
+    For constants of the engine that a test has changed: losses with others are compiled anew, and
+    neither those nor the programs of single operations are forgotten.
     """
-    if keras.backend.backend() == "jax":
-        from lossmith.allpairs.drivers import jax as driver
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    from lossmith.allpairs.drivers import jax as driver
 
-        driver._compiled_value.clear_cache()
+    usual = driver._compiled_value
+    driver._compiled_value = _programs_of(name)
+    try:
+        yield
+    finally:
+        driver._compiled_value = usual
+
+
+@functools.cache
+def _programs_of(name: str) -> Callable[..., Any]:
+    import jax
+
+    from lossmith.allpairs.drivers import jax as driver
+
+    # A function of its own: JAX keeps programs by function.
+    return jax.jit(lambda *arguments: driver._value(*arguments), static_argnums=0)
 
 
 def forget_compiled() -> None:

@@ -8,9 +8,9 @@ import pytest
 from contract import allpairs_oracles as oracles
 from gradients import (
     compiled,
+    compiled_apart,
     double_precision,
     finite_differences,
-    forget_losses,
     open_shapes,
     to_numpy,
     value_and_gradient,
@@ -91,9 +91,8 @@ def near_duplicates(apart, copies=3, items=4):
 def few_or_many(monkeypatch, request):
     """Both ways to compute the differences of near pairs."""
     monkeypatch.setattr(near, "_FEW", request.param)
-    forget_losses()
-    yield
-    forget_losses()
+    with compiled_apart(f"{request.param} are few"):
+        yield
 
 
 @pytest.mark.usefixtures("few_or_many")
@@ -260,12 +259,12 @@ def test_a_small_batch_is_compared_at_once(monkeypatch):
     losses = [contrastive, ls.losses.triplet]
     blocks = [value_and_gradient(lambda p, loss=loss: loss(ids, p), embeddings) for loss in losses]
     monkeypatch.setattr(engine, "_ENTRIES", 7 * 7 * 4)
-    forget_losses()
-    for loss, expected in zip(losses, blocks, strict=True):
-        value, gradient = value_and_gradient(lambda p, loss=loss: loss(ids, p), embeddings)
+    with compiled_apart("at once"):
+        at_once = [value_and_gradient(lambda p, loss=loss: loss(ids, p), embeddings)
+                   for loss in losses]  # fmt: skip
+    for (value, gradient), expected in zip(at_once, blocks, strict=True):
         np.testing.assert_allclose(value, expected[0], rtol=1e-5)
         np.testing.assert_allclose(gradient, expected[1], rtol=1e-4, atol=1e-6)
-    forget_losses()
 
 
 def nearest_by_loops(y, p, weights=None, sharpness=4.0):
