@@ -144,6 +144,7 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The value over all pairs of a batch."""
+        checks.check_items(self.name, y_true, y_pred, sample_weight)
         values = [self.value_of(each) for each in self.ways(y_true, y_pred, sample_weight)]
         return sum(values[1:], values[0]) / len(values)
 
@@ -222,20 +223,19 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         """Labels, embeddings and weights as a call prepares them, and the dtype of its value."""
         mask = backend.mask_of(embeddings)
         batch, weighting = evaluation.counted(self, labels, embeddings, weights, mask)
-        weights = None if weighting is None else weighting.weights
-        return (batch.y_true, batch.y_pred, weights), batch.dtype
+        items = batch.y_true, batch.y_pred, None if weighting is None else weighting.weights
+        checks.check_items(self.name, *items)
+        return items, batch.dtype
 
     def side(self, labels: Any, embeddings: Any, weights: Any) -> Side:
         """Prepared items as one side of pairs: flat, and as the measure compares them."""
         if weights is not None:
-            checks.check_weights(self.name, weights)
             weights = _flat_weights(weights, embeddings)
         multiple = len(labels.shape) == len(embeddings.shape)
         size = ops.shape(labels)[-1:] if multiple else ()
         labels = ops.reshape(labels, (-1, *size))
         vectors = ops.reshape(embeddings, (-1, ops.shape(embeddings)[-1]))
         if multiple:
-            checks.check_labels(self.name, labels)
             labels = ops.cast(labels, vectors.dtype)
         return Side(measures.prepared(self.measure, vectors), labels, weights)
 

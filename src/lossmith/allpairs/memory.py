@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import annotated_types as at
 import numpy as np
 
-from lossmith.allpairs import engine
+from lossmith.allpairs import checks, engine
 from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.pairs import Pairs, Side, Surrounded
 from lossmith.core import Loss, backend, evaluation, shapes, tracing
@@ -115,6 +115,7 @@ class CrossBatchMemory(Loss, package="lossmith.allpairs"):
 
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The value of a batch and what is remembered; the batch is remembered then."""
+        checks.check_items(self.name, y_true, y_pred, sample_weight)
         rows = self.loss.side(y_true, y_pred, sample_weight)
         memory: Memory | None = self.__dict__["_memory"]
         if memory is None or not memory.training:
