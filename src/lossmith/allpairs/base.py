@@ -18,6 +18,10 @@ _DERIVED = {
     "prepare": ("sums", "evaluate_pairs"),
 }
 """What a loss may have derived by hand from another of its methods."""
+_ON_REFERENCES = (
+    "This is of the references: y_true stands for reference_labels, y_pred for references, and "
+    "sample_weight for reference_weight."
+)
 
 
 class AllPairsLoss(Loss, package="lossmith.allpairs"):
@@ -183,7 +187,11 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         """
         loss, valid = tracing.current(self, y_pred)
         rows, dtype = self._counted(y_true, y_pred, sample_weight)
-        columns, _ = self._counted(reference_labels, references, reference_weight)
+        try:
+            columns, _ = self._counted(reference_labels, references, reference_weight)
+        except (TypeError, ValueError) as error:
+            error.add_note(_ON_REFERENCES)
+            raise
         checks.check_references(self.name, rows[:2], columns[:2])
         columns = _computed_as(rows, columns)
         pairs = Pairs(self.side(*rows), self.side(*columns))
