@@ -15,6 +15,7 @@ from lossmith.core.backend import keras
 from lossmith.core.numerics import hinge, square_root
 from lossmith.core.reduction import divide_or_zero
 from lossmith.core.tracing import is_traced
+from lossmith.core.wording import named
 
 ops = keras.ops
 _LEAST = 1e-37
@@ -75,7 +76,8 @@ class AllPairsContrastive(AllPairsLoss):
 
     def __post_init__(self) -> None:
         """Refuse a margin that the distance can never reach."""
-        distances.get(self.distance).check_margin(self.margin, loss=self.name)
+        with named(self.name):
+            distances.get(self.distance).check_margin(self.margin)
 
     @property
     def measure(self) -> Name:  # type: ignore[override]
