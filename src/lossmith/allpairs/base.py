@@ -1,6 +1,5 @@
 """`AllPairsLoss`: a loss over all pairs of a batch, from the formula of one anchor."""
 
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from lossmith.allpairs import checks, engine, measures
@@ -72,12 +71,10 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
     measure: ClassVar[measures.Name] = "cosine_similarity"
     symmetric: ClassVar[bool] = False
     averaged: ClassVar[bool] = True
-    _advice = MappingProxyType(
-        {
-            "missing": " For views of items without labels it is np.arange(N): each its own class.",
-            "several": "Views of an item are stacked: two are (N, 2, D), "
-            "keras.ops.stack([first, second], axis=1). ",
-        }
+    _without_labels = " For views of items without labels it is np.arange(N): each its own class."
+    _for_several_outputs = (
+        "Views of an item are stacked: two are (N, 2, D), "
+        "keras.ops.stack([first, second], axis=1). "
     )
     why_not_learned: ClassVar[str] = "its gradient is taken in the embeddings only"
     instead_of_learning: ClassVar[str] = (

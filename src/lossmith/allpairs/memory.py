@@ -67,7 +67,8 @@ class CrossBatchMemory(Loss, package="lossmith.allpairs"):
     targets = "class"
     batchwise = True
     why_not_learned = AllPairsLoss.why_not_learned
-    _advice = AllPairsLoss._advice
+    _without_labels = AllPairsLoss._without_labels
+    _for_several_outputs = AllPairsLoss._for_several_outputs
     loss: AllPairsLoss
     size: Annotated[int, at.Ge(1)] = 1024
     warm_up: Annotated[int, at.Ge(0)] = 0

@@ -45,8 +45,7 @@ def prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
         ValueError, TypeError: if they do not fit, naming what was expected and what came.
     """
     if y_true is None or y_pred is None:
-        missing = "y_true" if y_true is None else "y_pred"
-        advice = loss._advice.get("missing", "") if y_true is None else ""
+        missing, advice = ("y_true", loss._without_labels) if y_true is None else ("y_pred", "")
         raise TypeError(f"{loss.name}: {missing} is None; a loss compares two tensors.{advice}")
     for what, data in (("y_true", y_true), ("y_pred", y_pred)):
         check_numbers(loss, what, data, _ADVICE_ON_NAMES)
@@ -172,9 +171,8 @@ def _structure(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch:
     Only values have one; ids and pair labels belong to one tensor of predictions.
     """
     if loss.targets != "value":
-        advice = f"{shapes.ADVICE_FOR_PAIRS} " if loss.targets == "pair" else ""
-        advice = loss._advice.get("several", advice)
-        raise structure_error(loss, "y_pred", y_pred, advice)
+        for_pairs = f"{shapes.ADVICE_FOR_PAIRS} " if loss.targets == "pair" else ""
+        raise structure_error(loss, "y_pred", y_pred, loss._for_several_outputs or for_pairs)
     try:
         tree.assert_same_structure(y_true, y_pred)
     except ValueError as error:
