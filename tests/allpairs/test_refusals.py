@@ -182,9 +182,16 @@ def test_what_anchors_must_return(loss, came, way):
         call()
 
 
-def test_two_tensors_for_views():
+CLIP = ls.losses.clip
+
+
+@pytest.mark.parametrize("loss", [CLIP, 0.7 * CLIP, 0.7 * CLIP + ls.losses.nt_xent], ids=repr)
+def test_two_views_that_are_not_stacked(loss):
     with pytest.raises(TypeError, match=r"two are \(N, 2, D\), keras.ops.stack\(\[first"):
-        ls.losses.clip(IDS, (EMBEDDINGS, EMBEDDINGS))
+        loss(IDS, (EMBEDDINGS, EMBEDDINGS))
+    stack = r"clip: y_pred has shape \(6, 4\); .* two views .* of both encoders along axis 1"
+    with pytest.raises(ValueError, match=stack):
+        loss(IDS, EMBEDDINGS)
 
 
 def test_no_labels():
