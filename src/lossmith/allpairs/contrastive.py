@@ -11,7 +11,7 @@ from lossmith.allpairs.measures import Name
 from lossmith.allpairs.pairs import Pairs
 from lossmith.allpairs.row import Row
 from lossmith.core import NonNegative, Positive
-from lossmith.core.backend import keras
+from lossmith.core.backend import bounded, keras
 from lossmith.core.numerics import hinge, square_root
 from lossmith.core.reduction import divide_or_zero
 from lossmith.core.tracing import is_traced
@@ -112,7 +112,7 @@ class AllPairsContrastive(AllPairsLoss):
         if self.distance != "euclidean":
             return self._steepness_in_distance(*self._hinges(block))
         # Not divided by the distance of the hinges: a compiler would have to keep that for both.
-        inverse = ops.rsqrt(ops.maximum(block, _LEAST))
+        inverse = ops.rsqrt(bounded(block, _LEAST))
         if not self.squared:
             pull, push = self._steepness_in_distance(*self._hinges(block))
             return 0.5 * pull * inverse, 0.5 * push * inverse
