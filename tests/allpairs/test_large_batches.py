@@ -13,6 +13,7 @@ RNG = np.random.default_rng(41)
 ITEMS = 1100
 EMBEDDINGS = RNG.normal(size=(ITEMS, 3))
 IDS = RNG.integers(0, 40, ITEMS)
+LABELS = (RNG.random((ITEMS, 4)) < 0.3).astype("int32")
 
 
 def test_there_are_several_tiles():
@@ -23,7 +24,7 @@ def test_there_are_several_tiles():
 
 def kinds_of(labels):
     """Which pairs are positive, and which negative."""
-    same = labels[:, None] == labels
+    same = labels @ labels.T > 0 if labels.ndim > 1 else labels[:, None] == labels
     others = ~np.eye(len(labels), dtype=bool)
     return same & others, ~same & others
 
@@ -93,3 +94,11 @@ def test_double_precision(loss, dense):
         value, gradient = value_and_gradient(lambda p: loss(IDS, p), exact)
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     np.testing.assert_allclose(gradient, slope, rtol=1e-10, atol=1e-13 * np.abs(slope).max())
+
+
+def test_several_labels_per_item():
+    embeddings = EMBEDDINGS.astype("float32")
+    expected, slope = contrastive(LABELS, embeddings.astype("float64"))
+    value, gradient = value_and_gradient(lambda p: L.all_pairs_contrastive(LABELS, p), embeddings)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6 * np.abs(slope).max())
