@@ -89,13 +89,12 @@ class Distance:
         compute = computing(dtype)
         return ops.cast(self.formula(ops.cast(a, compute), ops.cast(b, compute)), dtype)
 
-    def check_margin(self, margin: float, unit_length: int | None = None, loss: str = "") -> None:
+    def check_margin(self, margin: float, unit_length: int | None = None) -> None:
         """Refuse a margin that this distance can never reach.
 
         Args:
             margin: the distance that dissimilar pairs are pushed beyond.
             unit_length: the number of dimensions if the embeddings have length 1, else `None`.
-            loss: the name of the loss that has the margin.
 
         Raises:
             ValueError: if no pair can be that far apart, naming the largest distance.
@@ -104,7 +103,7 @@ class Distance:
         if margin > largest:
             between = "any two vectors" if unit_length is None else "two vectors of length 1"
             raise ValueError(
-                f"{loss}{': ' if loss else ''}margin {margin:g} can never be reached: the "
+                f"margin {margin:g} can never be reached: the "
                 f"{self.name} distance of {between} is at most {largest:g}, so dissimilar pairs "
                 "would be pushed for ever. Choose a smaller margin or another distance."
             )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from by_loops import check
 from contract import allpairs_oracles as oracles
-from gradients import compiled_apart
+from gradients import compiled_apart, double_precision, to_numpy
+from keras import ops
 
 import lossmith as ls
 from lossmith.allpairs import violations
@@ -52,6 +53,15 @@ def test_triplets_of_more_positives_than_are_sorted_at_a_time(monkeypatch, sizes
     monkeypatch.setattr(violations, "_SIZES", sizes)
     with compiled_apart(f"sorted {sizes} at a time"):
         check(L.triplet(margin=1.0), np.array([0, 1, 0, 0, 1, 0, 0, 1]), EMBEDDINGS, WEIGHTS)
+
+
+@pytest.mark.parametrize("mining", ["all", "semi_hard"])
+def test_double_precision_of_triplets(mining):
+    loss, exact = L.triplet(mining=mining, margin=1.0), RNG.normal(size=(8, 4))
+    with double_precision():
+        value = to_numpy(loss(IDS, ops.convert_to_tensor(exact), WEIGHTS))
+    expected = oracles.triplet(IDS, exact, WEIGHTS, mining=mining, margin=1.0)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
 def test_triplets_of_equal_embeddings():

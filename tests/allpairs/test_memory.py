@@ -7,6 +7,7 @@ from contract import allpairs_oracles as oracles
 from gradients import finite_differences
 
 import lossmith as ls
+from lossmith.core import backend
 
 CrossBatchMemory = ls.losses.CrossBatchMemory
 RNG = np.random.default_rng(31)
@@ -169,6 +170,42 @@ def test_labels_of_several_kinds():
         model_with(loss).train_on_batch(X, IDS)
     with pytest.raises(ValueError, match=r"holds class ids"):
         model_with(CrossBatchMemory(loss=SUPERVISED)).train_on_batch(X, labels)
+
+
+def remembering(labels):
+    """A loss, and what it gives for a batch after another, without a model."""
+    loss = CrossBatchMemory(loss=SUPERVISED, size=9, labels=labels.shape[1])
+    state = loss.state
+
+    def call(labels, weights):
+        return loss(
+            labels, state(keras.ops.convert_to_tensor(X[: len(labels)]), training=True), weights
+        )
+
+    call(labels, WEIGHTS)
+    return call
+
+
+def test_what_is_remembered_is_not_looked_at_again(monkeypatch):
+    labels = (RNG.random((14, 3)) < 0.5).astype("int32")
+    call, seen = remembering(labels), []
+
+    def is_concrete(tensor):
+        seen.append(len(tensor))
+        return True
+
+    monkeypatch.setattr(backend, "is_concrete", is_concrete)
+    call(labels[:6], WEIGHTS[:6])
+    assert set(seen) == {6}
+
+
+def test_what_is_given_is_looked_at():
+    labels = (RNG.random((14, 3)) < 0.5).astype("int32")
+    call = remembering(labels)
+    with pytest.raises(ValueError, match="cross_batch_memory: weights must be 0 or more; got -1"):
+        call(labels[:6], np.full(6, -1.0, "float32"))
+    with pytest.raises(ValueError, match=r"cross_batch_memory: labels .* are 0 or 1 .* got 2 in"):
+        call(2 * labels[:6], None)
 
 
 def test_it_is_refused_where_it_cannot_remember():

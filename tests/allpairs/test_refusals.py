@@ -78,6 +78,40 @@ def test_ids_in_columns_are_no_labels():
         ls.losses.triplet(columns, EMBEDDINGS)
 
 
+NO_IDS = {
+    "too large": ([2**70, 1, 2, 3, 4], r"from 1 to 1180591620717411303424, .* fit int\d\d: number"),
+    "floating": ([0.5, 1, 2, 3, 4], r"integer class ids; got float32 of shape \(5,\)\. Cast it"),
+    "names": (list("abcde"), "must hold numbers; got 'a'. Names of classes become ids with"),
+    "too few": ([1, 2, 3, 4], r"has shape \(4,\); .* one label per item, shape \(5,\)"),
+}
+
+
+@pytest.mark.parametrize(("ids", "message"), NO_IDS.values(), ids=NO_IDS)
+def test_lists_that_are_no_ids(ids, message):
+    loss = ls.losses.nt_xent
+    with pytest.raises((TypeError, ValueError), match=f"nt_xent: y_true .*{message}") as of_a_call:
+        loss(ids, REFERENCES)
+    with pytest.raises((TypeError, ValueError), match=message) as of_anchors:
+        loss.against(ids, REFERENCES, EMBEDDINGS, IDS)
+    of_references = (
+        rf"{message}(?s:.*)This is of the references: y_true stands for reference_labels"
+    )
+    with pytest.raises((TypeError, ValueError), match=of_references) as found:
+        loss.against(IDS, EMBEDDINGS, REFERENCES, ids)
+    assert str(of_a_call.value) == str(of_anchors.value) == str(found.value)
+
+
+def test_lists_of_large_ids(backend):
+    """JAX holds 32 bits; PyTorch and TensorFlow hold these, and tell them apart."""
+    large = [2**40, 1, 2**41, 2**40, 1, 2]
+    if backend == "jax":
+        with pytest.raises(ValueError, match="ids from 1 to 2199023255552, which do not fit int32"):
+            ls.losses.nt_xent(large, EMBEDDINGS)
+    else:
+        expected = to_numpy(ls.losses.nt_xent([3, 1, 4, 3, 1, 2], EMBEDDINGS))
+        assert to_numpy(ls.losses.nt_xent(large, EMBEDDINGS)) == expected
+
+
 def test_references_of_another_length():
     message = r"references of shape \(5, 3\), float32 and y_pred of shape \(6, 4\), float32"
     with pytest.raises(ValueError, match=message):
@@ -148,9 +182,16 @@ def test_what_anchors_must_return(loss, came, way):
         call()
 
 
-def test_two_tensors_for_views():
+CLIP = ls.losses.clip
+
+
+@pytest.mark.parametrize("loss", [CLIP, 0.7 * CLIP, 0.7 * CLIP + ls.losses.nt_xent], ids=repr)
+def test_two_views_that_are_not_stacked(loss):
     with pytest.raises(TypeError, match=r"two are \(N, 2, D\), keras.ops.stack\(\[first"):
-        ls.losses.clip(IDS, (EMBEDDINGS, EMBEDDINGS))
+        loss(IDS, (EMBEDDINGS, EMBEDDINGS))
+    stack = r"clip: y_pred has shape \(6, 4\); .* two views .* of both encoders along axis 1"
+    with pytest.raises(ValueError, match=stack):
+        loss(IDS, EMBEDDINGS)
 
 
 def test_no_labels():

@@ -83,7 +83,9 @@ def test_a_compiled_step_is_linear_in_the_label():
 
 @pytest.mark.parametrize("margin", [2.001, 5])
 def test_a_margin_beyond_the_reach_of_the_distance(margin):
-    with pytest.raises(ValueError, match="can never be reached: the cosine distance"):
+    with pytest.raises(
+        ValueError, match=r"contrastive: margin .* can never be reached: the cosine distance"
+    ):
         contrastive(distance="cosine", margin=margin)
     assert contrastive(distance="cosine", margin=2).margin == 2
     assert contrastive(margin=margin).margin == margin

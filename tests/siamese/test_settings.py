@@ -71,7 +71,7 @@ def test_the_pairing_follows_the_loss() -> None:
         ),
         ({"loss": ls.losses.contrastive, "pairing": "batch"}, "needs the pairing balanced or lab"),
         ({"loss": ls.losses.contrastive(margin=3.0)}, "can never be reached"),
-        ({"loss": 0.5 * ls.losses.contrastive(margin=3.0)}, "can never be reached"),
+        ({"loss": 0.5 * ls.losses.contrastive(margin=3.0)}, "contrastive: margin 3 can never be"),
         (
             {"loss": ls.losses.triplet(margin=3.0) + ls.losses.supervised_contrastive},
             "can never be reached",

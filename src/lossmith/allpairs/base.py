@@ -1,6 +1,5 @@
 """`AllPairsLoss`: a loss over all pairs of a batch, from the formula of one anchor."""
 
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from lossmith.allpairs import checks, engine, measures
@@ -18,6 +17,10 @@ _DERIVED = {
     "prepare": ("sums", "evaluate_pairs"),
 }
 """What a loss may have derived by hand from another of its methods."""
+_ON_REFERENCES = (
+    "This is of the references: y_true stands for reference_labels, y_pred for references, and "
+    "sample_weight for reference_weight."
+)
 
 
 class AllPairsLoss(Loss, package="lossmith.allpairs"):
@@ -68,12 +71,10 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
     measure: ClassVar[measures.Name] = "cosine_similarity"
     symmetric: ClassVar[bool] = False
     averaged: ClassVar[bool] = True
-    _advice = MappingProxyType(
-        {
-            "missing": " For views of items without labels it is np.arange(N): each its own class.",
-            "several": "Views of an item are stacked: two are (N, 2, D), "
-            "keras.ops.stack([first, second], axis=1). ",
-        }
+    _without_labels = " For views of items without labels it is np.arange(N): each its own class."
+    _for_several_outputs = (
+        "Views of an item are stacked: two are (N, 2, D), "
+        "keras.ops.stack([first, second], axis=1). "
     )
     why_not_learned: ClassVar[str] = "its gradient is taken in the embeddings only"
     instead_of_learning: ClassVar[str] = (
@@ -144,6 +145,7 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
 
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The value over all pairs of a batch."""
+        checks.check_items(self.name, y_true, y_pred, sample_weight)
         values = [self.value_of(each) for each in self.ways(y_true, y_pred, sample_weight)]
         return sum(values[1:], values[0]) / len(values)
 
@@ -182,7 +184,11 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         """
         loss, valid = tracing.current(self, y_pred)
         rows, dtype = self._counted(y_true, y_pred, sample_weight)
-        columns, _ = self._counted(reference_labels, references, reference_weight)
+        try:
+            columns, _ = self._counted(reference_labels, references, reference_weight)
+        except (TypeError, ValueError) as error:
+            error.add_note(_ON_REFERENCES)
+            raise
         checks.check_references(self.name, rows[:2], columns[:2])
         columns = _computed_as(rows, columns)
         pairs = Pairs(self.side(*rows), self.side(*columns))
@@ -222,20 +228,19 @@ class AllPairsLoss(Loss, package="lossmith.allpairs"):
         """Labels, embeddings and weights as a call prepares them, and the dtype of its value."""
         mask = backend.mask_of(embeddings)
         batch, weighting = evaluation.counted(self, labels, embeddings, weights, mask)
-        weights = None if weighting is None else weighting.weights
-        return (batch.y_true, batch.y_pred, weights), batch.dtype
+        items = batch.y_true, batch.y_pred, None if weighting is None else weighting.weights
+        checks.check_items(self.name, *items)
+        return items, batch.dtype
 
     def side(self, labels: Any, embeddings: Any, weights: Any) -> Side:
         """Prepared items as one side of pairs: flat, and as the measure compares them."""
         if weights is not None:
-            checks.check_weights(self.name, weights)
             weights = _flat_weights(weights, embeddings)
         multiple = len(labels.shape) == len(embeddings.shape)
         size = ops.shape(labels)[-1:] if multiple else ()
         labels = ops.reshape(labels, (-1, *size))
         vectors = ops.reshape(embeddings, (-1, ops.shape(embeddings)[-1]))
         if multiple:
-            checks.check_labels(self.name, labels)
             labels = ops.cast(labels, vectors.dtype)
         return Side(measures.prepared(engine.driver, self.measure, vectors), labels, weights)
 

@@ -24,12 +24,25 @@ def check_measure(owner: str, measure: Any) -> None:
         raise ValueError(f"{owner}: `measure` must be one of {names}; got {measure!r}.")
 
 
-def check_weights(loss: str, weights: Any) -> None:
-    """Refuse weights below 0, where they can be seen.
+def check_items(loss: str, labels: Any, embeddings: Any, weights: Any) -> None:
+    """Refuse weights and labels of items that mean nothing, where they can be seen.
+
+    Args:
+        loss: which was given them.
+        labels: class ids, or labels `(..., L)`, as formulas see them.
+        embeddings: the embeddings of the items.
+        weights: their weights, `None` if there are none.
 
     Raises:
-        ValueError: naming the smallest.
+        ValueError: for weights below 0, and labels that are neither 0 nor 1.
     """
+    if weights is not None:
+        _check_weights(loss, weights)
+    if len(labels.shape) == len(embeddings.shape):
+        _check_labels(loss, labels)
+
+
+def _check_weights(loss: str, weights: Any) -> None:
     if not backend.is_concrete(weights):
         return
     seen = np.asarray(ops.convert_to_numpy(weights))
@@ -41,12 +54,7 @@ def check_weights(loss: str, weights: Any) -> None:
         )
 
 
-def check_labels(loss: str, labels: Any) -> None:
-    """Refuse labels `(..., L)` that do not say which an item has, where they can be seen.
-
-    Raises:
-        ValueError: naming the values that came.
-    """
+def _check_labels(loss: str, labels: Any) -> None:
     if not backend.is_concrete(labels):
         return
     seen = np.asarray(ops.convert_to_numpy(labels))

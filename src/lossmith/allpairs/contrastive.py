@@ -11,10 +11,11 @@ from lossmith.allpairs.measures import Name
 from lossmith.allpairs.pairs import Pairs
 from lossmith.allpairs.row import Row
 from lossmith.core import NonNegative, Positive
-from lossmith.core.backend import keras
+from lossmith.core.backend import bounded, keras
 from lossmith.core.numerics import hinge, square_root
 from lossmith.core.reduction import divide_or_zero
 from lossmith.core.tracing import is_traced
+from lossmith.core.wording import named
 
 ops = keras.ops
 _LEAST = 1e-37
@@ -76,7 +77,8 @@ class AllPairsContrastive(AllPairsLoss):
 
     def __post_init__(self) -> None:
         """Refuse a margin that the distance can never reach."""
-        distances.get(self.distance).check_margin(self.margin, loss=self.name)
+        with named(self.name):
+            distances.get(self.distance).check_margin(self.margin)
 
     @property
     def measure(self) -> Name:  # type: ignore[override]
@@ -101,7 +103,7 @@ class AllPairsContrastive(AllPairsLoss):
         """The weighted sums of values and of counts, and the slope of the first."""
         scale = [row.given[kind] * weights[:, None] for kind in (0, 1)]
         # One root serves the distance and its slope.
-        inverse = ops.rsqrt(ops.clip(block, _LEAST, _MOST)) if self._is_root() else None
+        inverse = ops.rsqrt(bounded(block, _LEAST, _MOST)) if self._is_root() else None
         hinges = self._hinges(block if inverse is None else block * inverse)
         costs = self._costs(*hinges)
         value = ops.sum(row.weighed(row.select(scale[0] * costs[0], scale[1] * costs[1])))

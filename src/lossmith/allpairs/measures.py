@@ -8,7 +8,7 @@ pairs that are near even then are `near`, and have their difference computed.
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from lossmith.core.backend import keras
+from lossmith.core.backend import bounded, keras
 
 ops = keras.ops
 Name = Literal["dot", "cosine_similarity", "euclidean", "squared_euclidean", "cosine"]
@@ -154,5 +154,5 @@ def pull(measure: Name, slope: Any, block: Any) -> Any:
         return 2.0 * slope
     if measure == "euclidean":
         # Vectors at distance 0 have a difference of 0, which meets a finite number here.
-        return slope / ops.maximum(block, 1e-30)
+        return slope / bounded(block, 1e-30)
     return slope

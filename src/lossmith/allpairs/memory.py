@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import annotated_types as at
 import numpy as np
 
-from lossmith.allpairs import engine
+from lossmith.allpairs import checks, engine
 from lossmith.allpairs.base import AllPairsLoss, TwoEncoderLoss
 from lossmith.allpairs.pairs import Pairs, Side, Surrounded
 from lossmith.core import Loss, backend, evaluation, shapes, tracing
@@ -67,7 +67,8 @@ class CrossBatchMemory(Loss, package="lossmith.allpairs"):
     targets = "class"
     batchwise = True
     why_not_learned = AllPairsLoss.why_not_learned
-    _advice = AllPairsLoss._advice
+    _without_labels = AllPairsLoss._without_labels
+    _for_several_outputs = AllPairsLoss._for_several_outputs
     loss: AllPairsLoss
     size: Annotated[int, at.Ge(1)] = 1024
     warm_up: Annotated[int, at.Ge(0)] = 0
@@ -115,6 +116,7 @@ class CrossBatchMemory(Loss, package="lossmith.allpairs"):
 
     def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The value of a batch and what is remembered; the batch is remembered then."""
+        checks.check_items(self.name, y_true, y_pred, sample_weight)
         rows = self.loss.side(y_true, y_pred, sample_weight)
         memory: Memory | None = self.__dict__["_memory"]
         if memory is None or not memory.training:

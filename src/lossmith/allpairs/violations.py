@@ -9,7 +9,7 @@ anchor.
 from typing import Any
 
 from lossmith.allpairs.row import LOWEST, Row
-from lossmith.core.backend import keras
+from lossmith.core.backend import bounded, keras, running_sum
 
 ops = keras.ops
 _SIZES = (16, 128, 1024)
@@ -61,18 +61,18 @@ def _nearest(driver: Any, size: int, carry: Any, block: Any, row: Row, margin: A
     nearest, columns = driver.largest(left, size)
     weights = row.positives.weights_of(columns) * ops.cast(nearest > 0.5 * LOWEST, block.dtype)
     # Where no positive is left a bound has weight 0; it is kept in the scale of the others.
-    bounds = ops.minimum(margin - nearest, margin + ops.amax(block))
+    bounds = bounded(margin - nearest, most=margin + ops.amax(block))
     bins = driver.place(bounds, block)
     violating = row.negatives.entries(ops.ones_like(block))
     # The sums are of what is positive, so that nothing cancels.
     ahead = ops.take_along_axis(bounds, ops.minimum(bins, size - 1), axis=1) - block
-    numbers = ops.cumsum(driver.bin_sums(violating, bins, size), axis=1)
+    numbers = running_sum(driver.bin_sums(violating, bins, size))
     hinges = driver.bin_sums(violating * ahead, bins, size)
     hinges = ops.concatenate(
         [hinges[:, :1], hinges[:, 1:] + numbers[:, :-1] * (bounds[:, 1:] - bounds[:, :-1])], axis=1
     )
-    hinges = ops.cumsum(hinges, axis=1)
-    beyond = ops.flip(ops.cumsum(ops.flip(weights, axis=1), axis=1), axis=1)
+    hinges = running_sum(hinges)
+    beyond = ops.flip(running_sum(ops.flip(weights, axis=1)), axis=1)
     beyond = ops.concatenate([beyond, ops.zeros_like(beyond[:, :1])], axis=1)
     slope = slope - violating * ops.take_along_axis(beyond, bins, axis=1)
     slope = driver.add_entries(slope, columns, weights * numbers)

@@ -302,6 +302,23 @@ def _jax_absolute() -> Callable[[Any], Any]:
     return absolute
 
 
+def bounded(x: Any, least: Any = None, most: Any = None) -> Any:
+    """`x` between bounds, in its dtype: on PyTorch Keras makes float32 of float64."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.clamp(x, least, most)
+    x = x if least is None else keras.ops.maximum(x, least)
+    return x if most is None else keras.ops.minimum(x, most)
+
+
+def running_sum(x: Any) -> Any:
+    """The sums over the last axis up to each entry, in the dtype of `x` as `bounded` is."""
+    if keras.backend.backend() == "torch":
+        return x.cumsum(-1)
+    return keras.ops.cumsum(x, axis=-1)
+
+
 def tilted(x: Any, right: Any, left: Any) -> Any:
     """`right * x` above 0 and `left * x` below, with derivative 0 at 0.
 

@@ -129,8 +129,9 @@ class Loss(Arithmetic, Immutable, _KerasLoss, metaclass=LossType):
     """Whether each entry has a value of its own, so that `(N,)` need not become a column."""
     graded = False
     """Whether pair labels may lie between 0 and 1."""
-    _advice: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """What to do about y_true that is `missing`, and y_pred that is `several` tensors."""
+    _without_labels: ClassVar[str] = ""
+    _for_several_outputs: ClassVar[str] = ""
+    """What to do where y_true is None, and where y_pred is several tensors."""
 
     if TYPE_CHECKING:
         name: str = "loss"

@@ -45,8 +45,7 @@ def prepare(loss: "Loss", y_true: Any, y_pred: Any) -> Batch:
         ValueError, TypeError: if they do not fit, naming what was expected and what came.
     """
     if y_true is None or y_pred is None:
-        missing = "y_true" if y_true is None else "y_pred"
-        advice = loss._advice.get("missing", "") if y_true is None else ""
+        missing, advice = ("y_true", loss._without_labels) if y_true is None else ("y_pred", "")
         raise TypeError(f"{loss.name}: {missing} is None; a loss compares two tensors.{advice}")
     for what, data in (("y_true", y_true), ("y_pred", y_pred)):
         check_numbers(loss, what, data, _ADVICE_ON_NAMES)
@@ -118,10 +117,22 @@ def _targets(loss: "Loss", y_true: Any) -> Any:
     """Targets as a tensor; class ids that its dtype cannot hold would be other ids."""
     if isinstance(y_true, dict):
         raise structure_error(loss, "y_true", y_true, "y_pred is a single tensor. ")
+    if loss.targets == "class" and isinstance(y_true, list | tuple):
+        y_true = _ids_in_lists(loss, y_true)
     tensor = ops.convert_to_tensor(y_true)
     if isinstance(y_true, np.ndarray):
         _check_ids_fit(loss, y_true, keras.backend.standardize_dtype(tensor.dtype))
     return tensor
+
+
+def _ids_in_lists(loss: "Loss", listed: Any) -> Any:
+    """Lists of integers as an array: backends make 32 bits of them, or an error of their own."""
+    ids = tree.flatten(listed)
+    if not all(isinstance(each, numbers.Integral) for each in ids):
+        return listed
+    held = _held(np.dtype("int64"))
+    _check_range(loss, min(ids, default=0), max(ids, default=0), held)
+    return np.asarray(listed, held)
 
 
 def check_ids(loss: "Loss", ids: np.ndarray) -> None:
@@ -131,18 +142,27 @@ def check_ids(loss: "Loss", ids: np.ndarray) -> None:
         ValueError: if they do not fit its integers.
     """
     if ids.dtype.kind in "iu":
-        held = ops.convert_to_tensor(np.zeros(0, ids.dtype)).dtype
-        _check_ids_fit(loss, ids, keras.backend.standardize_dtype(held))
+        _check_ids_fit(loss, ids, _held(ids.dtype))
+
+
+def _held(dtype: np.dtype) -> str:
+    """What the backend makes of an array of integers."""
+    tensor = ops.convert_to_tensor(np.zeros(0, dtype))
+    return str(keras.backend.standardize_dtype(tensor.dtype))
 
 
 def _check_ids_fit(loss: "Loss", ids: np.ndarray, dtype: str) -> None:
-    if ids.dtype.kind in "iu" and "int" in dtype:
-        held = np.iinfo(dtype)
-        if ids.size and not held.min <= ids.min() <= ids.max() <= held.max:
-            raise ValueError(
-                f"{loss.name}: y_true has ids from {ids.min()} to {ids.max()}, which do not "
-                f"fit {dtype}: number them with np.unique(y_true, return_inverse=True)[1]."
-            )
+    if ids.dtype.kind in "iu" and "int" in dtype and ids.size:
+        _check_range(loss, ids.min(), ids.max(), dtype)
+
+
+def _check_range(loss: "Loss", least: Any, most: Any, dtype: str) -> None:
+    held = np.iinfo(dtype)
+    if not held.min <= least <= most <= held.max:
+        raise ValueError(
+            f"{loss.name}: y_true has ids from {least} to {most}, which do not fit {dtype}: "
+            "number them with np.unique(y_true, return_inverse=True)[1]."
+        )
 
 
 def _structure(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch:
@@ -151,9 +171,8 @@ def _structure(loss: "Loss", y_true: Any, y_pred: Any, dtype: str) -> Batch:
     Only values have one; ids and pair labels belong to one tensor of predictions.
     """
     if loss.targets != "value":
-        advice = f"{shapes.ADVICE_FOR_PAIRS} " if loss.targets == "pair" else ""
-        advice = loss._advice.get("several", advice)
-        raise structure_error(loss, "y_pred", y_pred, advice)
+        for_pairs = f"{shapes.ADVICE_FOR_PAIRS} " if loss.targets == "pair" else ""
+        raise structure_error(loss, "y_pred", y_pred, loss._for_several_outputs or for_pairs)
     try:
         tree.assert_same_structure(y_true, y_pred)
     except ValueError as error:

@@ -1,7 +1,9 @@
-"""How messages show the values that they are about."""
+"""How messages name what they are about, and show its values."""
 
 import math
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -18,3 +20,16 @@ class _Shown(reprlib.Repr):
 
 shown: Any = _Shown().repr
 """A value as `repr` gives it, cut where it is long."""
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Let a `ValueError` begin with the name of what it is about.
+
+    Raises:
+        ValueError: as it was raised inside, with the name.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

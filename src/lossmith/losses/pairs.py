@@ -6,6 +6,7 @@ from lossmith import distances
 from lossmith.core import Loss, Positive
 from lossmith.core.backend import keras
 from lossmith.core.numerics import hinge
+from lossmith.core.wording import named
 
 ops = keras.ops
 
@@ -59,7 +60,8 @@ class Contrastive(Loss):
 
     def __post_init__(self) -> None:
         """Refuse a margin that the distance can never reach."""
-        distances.get(self.distance).check_margin(self.margin, loss=self.name)
+        with named(self.name):
+            distances.get(self.distance).check_margin(self.margin)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each pair."""

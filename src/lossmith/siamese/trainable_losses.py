@@ -11,6 +11,7 @@ from lossmith.allpairs import CrossBatchMemory, TwoEncoderLoss
 from lossmith.core import Loss, get, learned, registry
 from lossmith.core.backend import keras
 from lossmith.core.inputs import check_ids
+from lossmith.core.wording import named
 from lossmith.distances import Distance
 from lossmith.losses.centres import CentreLoss
 
@@ -263,14 +264,15 @@ def check_margins(loss: Any, distance: Distance, unit_length: int | None) -> Non
         ValueError: If there is one.
     """
     for name, margin in _named_margins(loss):
-        distance.check_margin(margin, unit_length, name)
+        with named(name):
+            distance.check_margin(margin, unit_length)
 
 
 def _named_margins(loss: Any) -> Iterator[tuple[str, float]]:
     for each in _with_parts(loss):
         margin = None if _is_of_similarities(each) else getattr(each, "margin", None)
         if isinstance(margin, int | float):
-            yield getattr(each, "name", ""), margin
+            yield getattr(each, "name", type(each).__name__), margin
 
 
 def _with_parts(loss: Any) -> Iterator[Any]:

@@ -8,3 +8,10 @@ NO_SECOND_DERIVATIVES = (
     "value, not differentiated. Take the first derivatives only, or write the loss of a small "
     "batch with plain operations."
 )
+EDGES_OF_POSITIVES = (512, 128)
+"""Of tiles of which only those near the diagonal are looked into; they divide the others."""
+
+
+def edge(count: int) -> int:
+    """Of the square tiles of a batch."""
+    return 512

@@ -9,18 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from lossmith.allpairs.drivers import EDGES_OF_POSITIVES as EDGES_OF_POSITIVES
 from lossmith.allpairs.drivers import NO_SECOND_DERIVATIVES
+from lossmith.allpairs.drivers import edge as edge
 from lossmith.allpairs.search import by_halving
 from lossmith.core import backend
 from lossmith.core.numerics import directions as directions
-
-EDGES_OF_POSITIVES = (512, 128)
-"""Of tiles of which only those near the diagonal are looked into; they divide the others."""
-
-
-def edge(count: int) -> int:
-    """Of the square tiles of a batch."""
-    return 512
 
 
 def product(a: Any, b: Any) -> Any:
