@@ -16,8 +16,9 @@ RNG = np.random.default_rng(31)
 EMBEDDINGS = RNG.normal(size=(7, 4)).astype("float32")
 IDS = np.arange(7) % 3
 TORCH = keras.backend.backend() == "torch"
-SIZES = (1030, 1210, 2100) if TORCH else (1030,)
-"""Of large batches: of the first two PyTorch makes one tile; the others cut every size alike."""
+SIZES = (1030, 1210, 2100) if TORCH else (2100,)
+"""Of large batches: of the first two PyTorch makes one tile; of the last the others make so many
+that they go through them in a loop."""
 LOSSES = [
     ls.losses.nt_xent,
     ls.losses.triplet(mining="hardest", margin=1.0),

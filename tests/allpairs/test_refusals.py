@@ -82,6 +82,8 @@ NO_IDS = {
     "too large": ([2**70, 1, 2, 3, 4], r"from 1 to 1180591620717411303424, .* fit int\d\d: number"),
     "floating": ([0.5, 1, 2, 3, 4], r"integer class ids; got float32 of shape \(5,\)\. Cast it"),
     "names": (list("abcde"), "must hold numbers; got 'a'. Names of classes become ids with"),
+    "ragged": ([[1, 2], [3], [4], [5], [6]], r"is a list whose rows differ in length or kind"),
+    "structures": ([{"a": 1}] * 5, r"is a list whose rows differ in length or kind"),
     "too few": ([1, 2, 3, 4], r"has shape \(4,\); .* one label per item, shape \(5,\)"),
 }
 

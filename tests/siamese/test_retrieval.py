@@ -2,6 +2,8 @@
 
 import json
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from lossmith.siamese import _ranking, retrieval_report
 
@@ -310,3 +313,33 @@ def test_manhattan_distances_need_no_other_library(tile, monkeypatch):
     np.testing.assert_allclose(-block, expected, rtol=1e-12)
     report = retrieval_report([[0.0], [0.1], [1.0], [1.1]], [0, 0, 1, 1], distance="manhattan")
     assert report.map_at_r.value == 1.0
+
+
+def test_two_searches_at_once_leave_the_threads_of_products_as_they_were():
+    def threads():
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    inside, leave = threading.Event(), threading.Event()
+
+    def search():
+        with _ranking._one_thread_for_a_product():
+            inside.set()
+            leave.wait(60)
+
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(1) as pool:
+        with _ranking._one_thread_for_a_product():
+            assert threads() == {1}
+            other = pool.submit(search)
+            assert not inside.wait(0.2)
+        leave.set()
+        other.result()
+        assert threads() == {2}
+
+
+def test_an_error_of_a_thread_is_that_of_the_search(monkeypatch):
+    def broken(*_):
+        raise ArithmeticError("as it is in a thread")
+
+    monkeypatch.setattr(_ranking, "_nearest_match", broken)
+    with pytest.raises(ArithmeticError, match="as it is in a thread"):
+        retrieval_report(np.eye(6), np.arange(6) % 2, ks=KS, resamples=40)

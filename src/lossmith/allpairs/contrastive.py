@@ -20,7 +20,6 @@ from lossmith.core.wording import named
 ops = keras.ops
 _LEAST = 1e-37
 """The square of a distance below which vectors that differ cannot be told from equal ones."""
-_MOST = 1e37
 
 
 class AllPairsContrastive(AllPairsLoss):
@@ -83,7 +82,7 @@ class AllPairsContrastive(AllPairsLoss):
     @property
     def measure(self) -> Name:  # type: ignore[override]
         """What the engine compares by: the distance, or its square, which costs less."""
-        return "squared_euclidean" if self._is_root() else self.distance
+        return "squared_euclidean" if self.distance == "euclidean" else self.distance
 
     def prepare(self, pairs: Pairs) -> Any:
         """One over the number of pairs of each kind, or over those that are active."""
@@ -95,56 +94,52 @@ class AllPairsContrastive(AllPairsLoss):
 
     def anchors(self, block: Any, row: Row) -> tuple[Any, Any]:
         """Its share of the mean over positives and of the mean over negatives."""
-        pull, push = self._costs(*self._hinges(self._distance(block, square_root)))
+        pull, push = self._costs(*self._hinges(block, square_root))
         value = row.given[0] * row.positives.sum(pull) + row.given[1] * row.negatives.sum(push)
         return value, ops.ones_like(value)
 
     def slope(self, block: Any, row: Row, weights: Any) -> tuple[Any, Any, Any]:
         """The weighted sums of values and of counts, and the slope of the first."""
         scale = [row.given[kind] * weights[:, None] for kind in (0, 1)]
-        # One root serves the distance and its slope.
-        inverse = ops.rsqrt(bounded(block, _LEAST, _MOST)) if self._is_root() else None
-        hinges = self._hinges(block if inverse is None else block * inverse)
-        costs = self._costs(*hinges)
+        costs = self._costs(*self._hinges(block))
         value = ops.sum(row.weighed(row.select(scale[0] * costs[0], scale[1] * costs[1])))
-        attraction, repulsion = self._steepness(*hinges, inverse)
+        attraction, repulsion = self._steepness(block)
         slope = row.select(scale[0] * attraction, -scale[1] * repulsion)
         return value, ops.sum(weights), row.weighed(slope)
 
-    def _steepness(self, pull: Any, push: Any, inverse: Any) -> tuple[Any, Any]:
+    def _steepness(self, block: Any) -> tuple[Any, Any]:
         """How fast the cost of a positive rises with the block, and that of a negative falls."""
-        if inverse is None:
-            return self._steepness_in_distance(pull, push)
+        if self.distance != "euclidean":
+            return self._steepness_in_distance(*self._hinges(block))
+        # Not divided by the distance of the hinges: a compiler would have to keep that for both.
+        inverse = ops.rsqrt(bounded(block, _LEAST))
         if not self.squared:
-            pull, push = self._steepness_in_distance(pull, push)
+            pull, push = self._steepness_in_distance(*self._hinges(block))
             return 0.5 * pull * inverse, 0.5 * push * inverse
-        pull = hinge(1.0 - self.positive_margin * inverse) if self._has_margin() else 1.0
+        pull = ops.ones_like(block)
+        if self._has_margin():
+            pull = hinge(1.0 - self.positive_margin * inverse)
         return pull, hinge(self.margin * inverse - 1.0)
 
     def _steepness_in_distance(self, pull: Any, push: Any) -> tuple[Any, Any]:
         if self.squared:
             return 2.0 * pull, 2.0 * push
-        return _active(pull) if self._has_margin() else 1.0, _active(push)
+        return _active(pull) if self._has_margin() else ops.ones_like(pull), _active(push)
 
     def _has_margin(self) -> bool:
         return is_traced(self) or bool(self.positive_margin > 0)
 
-    def _is_root(self) -> bool:
-        return self.distance == "euclidean"
-
-    def _distance(self, block: Any, root: Callable[[Any], Any]) -> Any:
-        return root(block) if self._is_root() else block
-
     def _costs(self, pull: Any, push: Any) -> tuple[Any, Any]:
         return (ops.square(pull), ops.square(push)) if self.squared else (pull, push)
 
-    def _hinges(self, distance: Any) -> tuple[Any, Any]:
-        """How far pairs are from where they cost nothing."""
+    def _hinges(self, block: Any, root: Callable[[Any], Any] = ops.sqrt) -> tuple[Any, Any]:
+        """How far pairs are from where they cost nothing; a root that is differentiated is safe."""
+        distance = root(block) if self.distance == "euclidean" else block
         pull = hinge(distance - self.positive_margin) if self._has_margin() else distance
         return pull, hinge(self.margin - distance)
 
     def _count_active(self, measured: Any, row: Row) -> tuple[Any, Any]:
-        pull, push = self._hinges(self._distance(measured(), ops.sqrt))
+        pull, push = self._hinges(measured())
         return row.positives.sum(_active(pull)), row.negatives.sum(_active(push))
 
 

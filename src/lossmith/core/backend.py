@@ -313,7 +313,7 @@ def bounded(x: Any, least: Any = None, most: Any = None) -> Any:
 
 
 def running_sum(x: Any) -> Any:
-    """The sums over the last axis up to each entry, in the dtype of `x` as `bounded` is."""
+    """The sums over the last axis up to each entry, in the dtype of `x`, as `bounded`."""
     if keras.backend.backend() == "torch":
         return x.cumsum(-1)
     return keras.ops.cumsum(x, axis=-1)

@@ -132,7 +132,13 @@ def _ids_in_lists(loss: "Loss", listed: Any) -> Any:
         return listed
     held = _held(np.dtype("int64"))
     _check_range(loss, min(ids, default=0), max(ids, default=0), held)
-    return np.asarray(listed, held)
+    try:
+        return np.asarray(listed, held)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{loss.name}: y_true is a list whose rows differ in length or kind; it must hold a "
+            "class id, or as many labels, for each item."
+        ) from None
 
 
 def check_ids(loss: "Loss", ids: np.ndarray) -> None:

@@ -7,10 +7,12 @@ parted, the R nearest from the rest; what is then sorted are R integers.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,12 +24,15 @@ from lossmith import distances
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
-_BLOCK = 2**24
-"""Scores that a thread makes at a time, per query one for each item of the gallery."""
+_BLOCK = 2**25
+"""Scores that all threads together make at a time, per query one for each item of the gallery."""
 _PART = 2**22
 """Scores that a thread works on at a time: what is kept of them stays in its cache."""
 _TILE = 2**14
 """Scores that stay in the cache while the axes of their vectors are gone through."""
+
+
+_limiting = threading.Lock()
 
 
 class Scores(Protocol):
@@ -210,25 +215,40 @@ def _for_each_part(
     A thread makes its product alone: those of a BLAS go on waiting for another product at full
     load, and would be in the way of what is done with the scores.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    share = -(-len(queries) // (cores or 1))
-    at_once, rows = max(1, min(_BLOCK // gallery, share)), max(1, _PART // gallery)
-    own = threading.local()
-
-    def make_room() -> None:
-        own.block = np.empty((at_once, gallery), dtype=scores.dtype)
+    cores = _cores()
+    share = -(-len(queries) // cores)
+    at_once = max(1, min(_BLOCK // (cores * gallery), share))
+    rows = max(1, _PART // gallery)
+    free: SimpleQueue[FloatArray] = SimpleQueue()
+    for _ in range(cores):
+        free.put(np.empty((at_once, gallery), dtype=scores.dtype))
 
     def visit(start: int) -> None:
-        some = queries[start : start + at_once]
-        block = own.block[: len(some)]
-        scores.write(some, block)
-        for row in range(0, len(some), rows):
-            work(some[row : row + rows], block[row : row + rows])
+        some, memory = queries[start : start + at_once], free.get()
+        try:
+            block = memory[: len(some)]
+            scores.write(some, block)
+            for row in range(0, len(some), rows):
+                work(some[row : row + rows], block[row : row + rows])
+        finally:
+            free.put(memory)
 
-    alone = threadpool_limits(1, user_api="blas")
-    with alone, ThreadPoolExecutor(cores, initializer=make_room) as pool:
+    with _one_thread_for_a_product(), ThreadPoolExecutor(cores) as pool:
         for _ in pool.map(visit, range(0, len(queries), at_once)):
             pass
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _one_thread_for_a_product() -> Iterator[None]:
+    """One at a time: the limit is the whole process', and two would restore each other's."""
+    with _limiting, threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def _taken_out(block: FloatArray, begins: IntArray, ends: IntArray) -> FloatArray:

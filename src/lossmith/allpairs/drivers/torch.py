@@ -70,9 +70,12 @@ class _Directions(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor, _: Any) -> Tensor:
         vectors, unit, exists = ctx.saved_tensors
-        length = torch.where(exists > 0, (vectors * unit).sum(dim=-1), 1.0)
+        # The length itself may be out of range.
+        exists = exists[..., None] > 0
+        largest = torch.where(exists, vectors.abs().amax(dim=-1, keepdim=True), 1.0)
+        length = torch.where(exists, (vectors / largest * unit).sum(dim=-1, keepdim=True), 1.0)
         along = (unit * upstream).sum(dim=-1, keepdim=True)
-        return (upstream - unit * along) / length[..., None]
+        return (upstream - unit * along) / length / largest
 
 
 def add_rows(array: Any, start: Any, offsets: Any, rows: Any) -> Any:
