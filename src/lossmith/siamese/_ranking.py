@@ -27,11 +27,9 @@ IntArray = npt.NDArray[np.integer[Any]]
 _BLOCK = 2**25
 """Scores that all threads together make at a time, per query one for each item of the gallery."""
 _PART = 2**22
-"""Scores that a thread works on at a time: what is kept of them stays in its cache."""
+"""Scores that a thread ranks at a time."""
 _TILE = 2**14
 """Scores that stay in the cache while the axes of their vectors are gone through."""
-
-
 _limiting = threading.Lock()
 
 
