@@ -48,7 +48,7 @@ def product(a: Any, b: Any) -> Any:
 
 
 def directions(vectors: Any) -> tuple[Any, Any]:
-    """The unit vectors over the last axis, and 1 where there is one; compilers need no help."""
+    """As `numerics.directions`; compiled code derives what it keeps for backward by itself."""
     if torch.compiler.is_compiling() or not vectors.requires_grad or not len(vectors):
         return numerics.directions(vectors)
     return _Directions.apply(vectors)
